@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "bindings.h"
+
+void bind_adam(nb::module_&) {}

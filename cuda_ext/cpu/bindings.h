@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What each binding file needs: array types, and the list of op groups.
+#pragma once
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+
+#include <cstdint>
+#include <vector>
+
+namespace nb = nanobind;
+
+// A contiguous CPU array that the caller owns.  Shapes are checked in Python, where the message can name the argument.
+template <class T>
+using Array = nb::ndarray<T, nb::device::cpu, nb::c_contig>;
+
+// Hand a vector over to Python without a copy, as a numpy array of the given shape.
+template <class T>
+nb::ndarray<nb::numpy, T> to_numpy(std::vector<T>&& values, std::initializer_list<size_t> shape) {
+    auto* owned = new std::vector<T>(std::move(values));
+    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+    return nb::ndarray<nb::numpy, T>(owned->data(), shape, owner);
+}
+
+void bind_parallel(nb::module_& m);
+void bind_splats(nb::module_& m);
+void bind_triangles(nb::module_& m);
+void bind_tets(nb::module_& m);
+void bind_delaunay(nb::module_& m);
+void bind_fusion(nb::module_& m);
+void bind_ssim(nb::module_& m);
+void bind_adam(nb::module_& m);
+void bind_neighbours(nb::module_& m);
+void bind_filter3d(nb::module_& m);

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The native module: every op group binds itself in its own file.
+#include "bindings.h"
+
+NB_MODULE(MILO_MODULE, m) {
+    m.doc() = "CPU kernels of MILo; use them through milo.cuda_ext";
+    bind_parallel(m);
+    bind_splats(m);
+    bind_triangles(m);
+    bind_tets(m);
+    bind_delaunay(m);
+    bind_fusion(m);
+    bind_ssim(m);
+    bind_adam(m);
+    bind_neighbours(m);
+    bind_filter3d(m);
+}
