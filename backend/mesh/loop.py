@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The mesh in the loop: from the Gaussians of this iteration to the losses of this view (spec training.md 5.10)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from milo.backend.rendering.depth_normals import camera_rays, depth_normals
+from milo.backend.rendering.meshes import render_mesh
+from milo.backend.rendering.splats import Splats, render_geometry
+
+from .events import mesh_due, mesh_events
+from .fields import fused_sdf, occupancy_labels
+from .losses import center_loss, depth_loss, label_loss, normal_loss
+from .occupancy import occupancy_from_sdf, reset_occupancy, sdf_from_logits
+from .pivots import Pivots, from_pivot_order, gaussian_pivots, to_pivot_order
+from .surface import Surface, extract_surface, triangulate
+
+
+class MeshLosses(NamedTuple):
+    """What the mesh adds to an iteration; terms are weighted, for the log."""
+
+    total: Tensor
+    terms: dict[str, Tensor]
+    vertices: int
+
+
+class MeshInLoop:
+    """Pivots, triangulation and labels between iterations.
+
+    Args:
+        config: the `mesh` section of the configuration.
+        views: all training views, full resolution.
+        extent: scene extent, world units.
+        choose: () -> indices [n] of the Gaussians that carry pivots, ascending, or None for all of them.
+    """
+
+    def __init__(self, config, views: Sequence, extent: float, choose: Callable[[], Tensor | None]):
+        self.config, self.views, self.extent, self.choose = config, views, extent, choose
+        self.chosen: Tensor | None = None
+        self.topology = None
+        self.labels: Tensor | None = None
+
+    def due(self, k: int) -> bool:
+        """True if the mesh takes part in iteration k."""
+        return mesh_due(self.config, k)
+
+    def invalidate(self) -> None:
+        """Forget everything that refers to Gaussians by index; the next due iteration starts afresh."""
+        self.chosen = self.topology = self.labels = None
+
+    # -- what the Gaussians say now ----------------------------------------------------------------------------------
+
+    def _pick(self, values: Tensor) -> Tensor:
+        return values if self.chosen is None else values.index_select(0, self.chosen)
+
+    def pivots(self, splats: Splats) -> Pivots:
+        """Pivots of the chosen Gaussians."""
+        share = 1.0 if self.chosen is None else len(self.chosen) / len(splats.means)
+        return gaussian_pivots(self._pick(splats.means), self._pick(splats.scales), self._pick(splats.quats), share)
+
+    def logits(self, gaussians) -> Tensor:
+        """Occupancy logits [n, 9] of the chosen Gaussians; differentiable in the shift."""
+        return self._pick(gaussians.base_occupancy) + self._pick(gaussians.occupancy_shift)
+
+    def surface(self, gaussians, splats: Splats) -> Surface:
+        """The mesh of this moment, with the last triangulation."""
+        return extract_surface(self.pivots(splats), sdf_from_logits(to_pivot_order(self.logits(gaussians))), self.topology)
+
+    # -- one iteration -----------------------------------------------------------------------------------------------
+
+    def losses(self, gaussians, splats: Splats, view, rendered, k: int) -> MeshLosses:
+        """Mesh losses of due iteration k.
+
+        Args:
+            gaussians: the model; its occupancy is rewritten in place when the field is fused again.
+            splats: its activated Gaussians, the very tensors that were rendered (one graph, one backward).
+            view: the training view of this iteration, full resolution.
+            rendered: the Gaussians' GeometryRender of that view.
+            k: iteration, from 1.
+        """
+        config = self.config
+        events = mesh_events(config, k)
+        fresh = self.topology is None
+        if fresh or k == config.start_iter:
+            self.chosen = self.choose()
+        pivots = self.pivots(splats)
+        if fresh or events.delaunay:
+            self.topology = triangulate(pivots.points)
+        if fresh or events.sdf:
+            self._fuse(gaussians, splats.detach(), pivots.points.detach())
+        logits = to_pivot_order(self.logits(gaussians))
+        surface = extract_surface(pivots, sdf_from_logits(logits), self.topology)
+        if self.labels is None or events.labels:
+            self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces, self.views)
+        terms = view_terms(config, surface, view, rendered.expected_depth, rendered.median_depth, self.extent)
+        terms |= field_terms(config, from_pivot_order(logits), logits, self.labels)
+        terms = {name: term * config.every for name, term in terms.items()}
+        return MeshLosses(sum(terms.values()), terms, len(surface.verts))
+
+    @torch.no_grad()
+    def _fuse(self, gaussians, splats: Splats, points: Tensor) -> None:
+        value = fused_sdf(points, self.views, lambda view: render_geometry(splats, view.camera).median_depth,
+                          self.config.trunc * self.extent)
+        observed = occupancy_from_sdf(from_pivot_order(value))
+        base, shift = reset_occupancy(self._pick(gaussians.base_occupancy), self._pick(gaussians.occupancy_shift),
+                                      observed, self.config.reset_alpha)
+        rows = slice(None) if self.chosen is None else self.chosen
+        gaussians.base_occupancy[rows] = base
+        gaussians.occupancy_shift[rows] = shift
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        """Tensors that a later run needs to go on exactly here; empty if the mesh has not begun."""
+        if self.topology is None:
+            return {}
+        return {"tets": self.topology.tets, "labels": self.labels, "chosen": self.chosen}
+
+    def load_state_dict(self, state: dict, pivot_count: int) -> None:
+        """Inverse of state_dict; pivot_count = 9 x the Gaussians that carry pivots."""
+        if state:
+            from milo.cuda_ext.tets import tet_topology
+
+            self.chosen, self.labels = state["chosen"], state["labels"]
+            self.topology = tet_topology(state["tets"], pivot_count)
+
+
+def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_depth: Tensor, extent: float) -> dict:
+    """Weighted depth and normal losses between the mesh and the Gaussians' maps [H, W] of one view."""
+    mesh = render_mesh(surface.verts, surface.faces, view.camera, antialiased=config.antialias)
+    rays = camera_rays(view.camera.K, view.camera.size)
+    ratio = config.depth_ratio
+    depth, normal = median_depth, depth_normals(median_depth, rays)
+    if ratio < 1:
+        depth = (1 - ratio) * expected_depth + ratio * median_depth
+        normal = (1 - ratio) * depth_normals(expected_depth, rays) + ratio * normal
+    return {"mesh_depth": config.depth_weight * depth_loss(mesh.depth, depth, extent),
+            "mesh_normal": config.normal_weight * normal_loss(mesh.normal, normal, mesh.depth)}
+
+
+def field_terms(config, logits: Tensor, pivot_logits: Tensor, labels: Tensor) -> dict:
+    """Weighted losses on the occupancy itself: logits [n, 9], the same in pivot order [9n], labels [9n]."""
+    return {"centers": config.centers_weight * center_loss(logits),
+            "labels": config.labels_weight * label_loss(pivot_logits, labels, config.label_loss)}

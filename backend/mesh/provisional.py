@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh of the Gaussians as they are, before any signed distance has been learned."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+
+from milo.backend.rendering.splats import Splats, render_geometry
+
+from .fields import fused_sdf
+from .pivots import gaussian_pivots
+from .surface import extract_surface, triangulate
+
+
+@torch.no_grad()
+def provisional_mesh(splats: Splats, views: Sequence, truncation: float, max_points: int):
+    """Mesh by fusing the Gaussians' own median depths at their pivots.
+
+    Args:
+        splats: activated Gaussians.
+        views: training views.
+        truncation: of the fusion, world units.
+        max_points: pivots at most; of more Gaussians the most opaque are taken.
+
+    Returns:
+        (verts [V, 3] float, faces [F, 3] int32), both empty if there is no surface yet.
+    """
+    limit = max_points // 9
+    means, scales, quats, share = splats.means, splats.scales, splats.quats, 1.0
+    if len(means) > limit:
+        chosen = splats.opacities.topk(limit).indices.sort().values
+        share = limit / len(means)
+        means, scales, quats = means[chosen], scales[chosen], quats[chosen]
+    pivots = gaussian_pivots(means, scales, quats, share)
+    sdf = fused_sdf(pivots.points, views, lambda view: render_geometry(splats, view.camera).median_depth, truncation)
+    surface = extract_surface(pivots, sdf, triangulate(pivots.points))
+    return surface.verts, surface.faces

@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Depth and normals of a triangle mesh, with gradients to its vertices (spec training.md 5.11)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from milo.cuda_ext.triangles import antialias, face_depth, face_normals, visibility
+
+
+class MeshRender(NamedTuple):
+    """What one camera sees of a mesh; 0 (and face id -1) where it sees nothing."""
+
+    depth: Tensor     # [H, W] z depth, world units; antialiased at silhouettes if asked for
+    normal: Tensor    # [3, H, W] unit face normals in the camera frame, not flipped
+    face_id: Tensor   # [H, W] int32
+
+
+def render_mesh(verts: Tensor, faces: Tensor, camera, *, antialiased: bool = True) -> MeshRender:
+    """Rasterise a mesh. Differentiable in verts.
+
+    Args:
+        verts: [V, 3] float, world units.
+        faces: [F, 3] int32.
+        camera: anything with viewmat [4, 4], K [3, 3] and size (height, width).
+        antialiased: blend depth across silhouettes, so that they too have a gradient.
+    """
+    face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size)
+    depth = face_depth(verts, faces, face_id, camera.viewmat, camera.K)
+    normal = face_normals(verts, faces, face_id, camera.viewmat)
+    if antialiased:
+        depth = antialias(depth[None], verts, faces, face_id, camera.viewmat, camera.K)[0]
+    return MeshRender(depth, normal, face_id)
+
+
+@torch.no_grad()
+def mesh_depth(verts: Tensor, faces: Tensor, camera) -> Tensor:
+    """Depth [H, W] of a mesh as a camera sees it, without gradients or antialiasing; 0 where it sees nothing."""
+    face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size)
+    return face_depth(verts, faces, face_id, camera.viewmat, camera.K)

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gaussians as every renderer wants them, and a picture of them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from milo.cuda_ext.splats import GeometryRender, rasterize_geometry
+
+
+class Splats(NamedTuple):
+    """Activated Gaussians with the 3D filter applied (spec training.md 2.4): what rasterisers draw."""
+
+    means: Tensor       # [N, 3] world units
+    scales: Tensor      # [N, 3] standard deviations, world units
+    quats: Tensor       # [N, 4] (w, x, y, z), any length
+    opacities: Tensor   # [N] in (0, 1)
+    sh_dc: Tensor       # [N, 3]
+    sh_rest: Tensor     # [N, K-1, 3]
+    sh_degree: int      # active degree, 0..3
+
+    def detach(self) -> Splats:
+        """The same Gaussians outside the autograd graph."""
+        return Splats(*(value.detach() if isinstance(value, Tensor) else value for value in self))
+
+
+class Picture(NamedTuple):
+    """A rendered view. Depth is the median z depth, 0 where nothing is drawn."""
+
+    image: Tensor   # [3, H, W] in [0, 1]
+    depth: Tensor   # [H, W] world units
+    alpha: Tensor   # [H, W]
+
+
+def render_geometry(splats: Splats, camera, background: Tensor | None = None, *, near: float = 0.2,
+                    screen_grad: Tensor | None = None) -> GeometryRender:
+    """Image, depths and normals of Gaussians seen by a camera (RaDe-GS; spec rasterization.md 2).
+
+    Args:
+        splats: the Gaussians.
+        camera: anything with viewmat [4, 4], K [3, 3] and size (height, width), on the Gaussians' device.
+        background: [3] in [0, 1]; black if None.
+        near: Gaussians whose centre is nearer than this (world units) are not drawn.
+        screen_grad: [N, 3] zero leaf that receives the screen-space gradient, for densification.
+    """
+    return rasterize_geometry(splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc, splats.sh_rest,
+                              camera.viewmat, camera.K, camera.size, sh_degree=splats.sh_degree, background=background,
+                              near=near, screen_grad=screen_grad)
+
+
+@torch.no_grad()
+def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int],
+                background: Tensor | None = None) -> Picture:
+    """A picture of Gaussians from any pinhole camera (viewmat [4, 4] world to camera, K [3, 3] pixels, size (h, w))."""
+    drawn = rasterize_geometry(splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
+                               splats.sh_rest, viewmat, K, size, sh_degree=splats.sh_degree, background=background)
+    return Picture(drawn.image.clamp(0, 1), drawn.median_depth, drawn.alpha)
