@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Presets, overrides and config.json."""
+
+import dataclasses
+import json
+import math
+
+import pytest
+from milo.backend.config import Config, ConfigError, load_config, preset_description, preset_names
+
+
+def test_defaults_are_the_papers_fast_schedule():
+    assert load_config() == load_config(["default"]) == Config()
+    assert Config().schedule.iterations == 18_000 and Config().mesh.start_iter == 8001
+
+
+@pytest.mark.parametrize("name", preset_names())
+def test_each_preset_loads_and_survives_json(name):
+    config = load_config([name])
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert preset_description(name).endswith(".")
+
+
+def test_presets_layer_and_overrides_win():
+    config = load_config(["low", "dense"], ["densify.sampling_factor=1", "mesh.reset_mode=none", "mesh.far=inf",
+                                            "run.evaluate_at=[5, 6]"])
+    assert config.densify.dense and config.mesh.max_points == 540_000
+    assert config.densify.sampling_factor == 1.0 and isinstance(config.densify.sampling_factor, float)
+    assert config.mesh.reset_mode == "none" and math.isinf(config.mesh.far)
+    assert config.run.evaluate_at == (5, 6)
+    assert load_config([], {"mesh.every": 3, "densify": {"interval": 7}}).densify.interval == 7
+
+
+@pytest.mark.parametrize(("presets", "overrides", "says"), [
+    (["fast"], [], "there are: default"),
+    ([], ["densify.intervall=3"], "densify has: from_iter"),
+    ([], ["densfy.interval=3"], "sections?.*: data, model"),
+    ([], ["densify.interval=3.5"], "densify.interval is 3.5; a whole number"),
+    ([], ["densify.interval=true"], "a whole number"),
+    ([], ["data.holdout=1"], "true or false"),
+    ([], ["mesh.sampling=all"], "surface, surface\\+opacity, random"),
+    ([], ["interval=3"], "section.key"),
+    ([], ["densify.interval"], "no value"),
+    ([], ["run.evaluate_at=5"], "a list"),
+    ([], ["schedule.depth_normal_from=10"], "depth_normal_from"),
+    ([], ["mesh.every=0"], "at least 1"),
+])
+def test_mistakes_are_named(presets, overrides, says):
+    with pytest.raises(ConfigError, match=says):
+        load_config(presets, overrides)
+
+
+def test_a_newer_config_file_is_refused():
+    with pytest.raises(ConfigError, match="format 2"):
+        Config.from_dict(Config().to_dict() | {"format": 2})
+
+
+def test_the_tree_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().mesh.every = 2
