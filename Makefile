@@ -15,6 +15,13 @@ BIN := .venv/bin
 SOURCES := $(shell find protocol cuda_ext backend -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml
 ADDON_SOURCES := $(shell find protocol blender_addon -type f -not -path '*/__pycache__/*') build_addon.py pyproject.toml
 
+define REQUIREMENTS
+import tomllib
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["dependencies"], *project["optional-dependencies"]["test"], sep="\n")
+endef
+export REQUIREMENTS
+
 .PHONY: all demo ablation addon test test-all test-window lint bench clean
 all: .venv/installed
 	@echo "Ready: $(BIN)/milo --help    Next: make demo, make addon, make test"
@@ -26,7 +33,8 @@ all: .venv/installed
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet "$(TORCH)"
 	$(BIN)/pip install --quiet scikit-build-core nanobind cmake ninja
-	$(BIN)/python build_addon.py --print-requirements | xargs -d '\n' $(BIN)/pip install --quiet
+	$(BIN)/python -c "$$REQUIREMENTS" > .venv/requirements.txt
+	$(BIN)/pip install --quiet -r .venv/requirements.txt
 	touch $@
 
 .venv/installed: .venv/dependencies $(SOURCES)
