@@ -14,6 +14,7 @@ from milo.backend.mesh.loop import field_terms, view_terms
 from milo.backend.mesh.occupancy import occupancy_from_sdf, sdf_from_logits
 from milo.backend.mesh.pivots import from_pivot_order, gaussian_pivots, to_pivot_order
 from milo.backend.mesh.surface import compact, extract_surface, triangulate
+from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.adam import sparse_adam_step
 
@@ -35,7 +36,7 @@ class ColoredMesh(NamedTuple):
     colors: Tensor   # [V, 3] uint8
 
 
-def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, extent: float,
+def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, scale: SceneScale,
                        generator: torch.Generator) -> Iterator[RefineStep | ColoredMesh]:
     """Refine the occupancy of frozen Gaussians, then extract and colour the mesh.
 
@@ -47,7 +48,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         logits: [N, 9] occupancy logits, base + shift.
         views: training views with photos.
         config: the whole configuration (sections mesh and extract).
-        extent: scene extent, world units.
+        scale: of the scene.
         generator: draws the order of the views.
 
     Yields:
@@ -55,7 +56,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     """
     settings = config.extract
     splats, logits = splats.detach(), logits.detach()
-    maps = [_maps(splats, view) for view in views]
+    maps = [_maps(splats, view, scale) for view in views]
     chosen = logits.abs().amax(dim=1) > 0
     if not chosen.any():
         chosen = torch.ones_like(chosen)
@@ -64,8 +65,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     topology = triangulate(pivots.points)
     logits = logits[chosen]
     if not logits.any():
-        depths = {view.uid: median for view, (_, median, _) in zip(views, maps)}
-        value = fused_sdf(pivots.points, views, lambda view: depths[view.uid], config.mesh.trunc * extent)
+        value = fused_sdf(pivots.points, views, (median for _, median, _ in maps), scale)
         logits = torch.logit(occupancy_from_sdf(from_pivot_order(value)))
     logits = logits.clone().requires_grad_()
     moments = torch.zeros_like(logits), torch.zeros_like(logits)
@@ -79,8 +79,8 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         flat = to_pivot_order(logits)
         surface = extract_surface(pivots, sdf_from_logits(flat), topology)
         if step % settings.labels_interval == 0:
-            labels = occupancy_labels(pivots.points, surface.verts.detach(), surface.all_faces, views)
-        terms = view_terms(config.mesh, surface, views[index], expected, median, extent)
+            labels = occupancy_labels(pivots.points, surface.verts.detach(), surface.all_faces, views, scale)
+        terms = view_terms(config.mesh, surface, views[index], expected, median, scale)
         terms |= field_terms(config.mesh, logits, flat, labels)
         loss = sum(terms.values())
         (grad,) = torch.autograd.grad(loss, logits)
@@ -90,12 +90,12 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     with torch.no_grad():
         surface = extract_surface(pivots, sdf_from_logits(to_pivot_order(logits)), topology)
         verts, faces = compact(surface.verts, surface.faces)
-        colors = vertex_colors(verts, faces, views, extent)
+        colors = vertex_colors(verts, faces, views, scale)
     yield ColoredMesh(verts, faces, (colors * 255).round().to(torch.uint8))
 
 
 @torch.no_grad()
-def _maps(splats: Splats, view) -> tuple[Tensor, Tensor, Tensor]:
+def _maps(splats: Splats, view, scale: SceneScale) -> tuple[Tensor, Tensor, Tensor]:
     """Expected depth, median depth and visible Gaussians of a view; rendered once, for the Gaussians are frozen."""
-    rendered = render_geometry(splats, view.camera)
+    rendered = render_geometry(splats, view.camera, near=scale.splat_near)
     return rendered.expected_depth, rendered.median_depth, rendered.radii > 0

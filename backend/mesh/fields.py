@@ -3,37 +3,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from milo.backend.rendering.meshes import mesh_depth
+from milo.backend.rendering.scale import SceneScale
+from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.fusion import carve_labels, fuse_colors, fuse_depth
 
 
 @torch.no_grad()
-def fused_sdf(points: Tensor, views: Sequence, depth_of: Callable, truncation: float) -> Tensor:
+def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: SceneScale) -> Tensor:
     """Truncated signed distance of points by fusing the depth maps of all views (spec training.md 5.6).
 
     Args:
         points: [P, 3] world units.
         views: training views, each with a camera.
-        depth_of: view -> median depth [H, W] of the Gaussians.
-        truncation: distance at which the field saturates, world units.
+        depths: for each view the median depth [H, W] of the Gaussians.
+        scale: gives the distance at which the field saturates, and the depths that count.
 
     Returns:
         [P] in [-1, 1], positive in front of the surface; -1 where no view judges the point.
     """
     value = torch.full(points.shape[:1], -1.0, dtype=points.dtype, device=points.device)
     weight = torch.zeros_like(value)
-    for view in views:
-        fuse_depth(points, depth_of(view), view.camera.viewmat, view.camera.K, value, weight, truncation)
+    for view, depth in zip(views, depths):
+        fuse_depth(points, depth, view.camera.viewmat, view.camera.K, value, weight, scale.truncation,
+                   near=scale.mesh_near, far=scale.mesh_far)
     return value
 
 
 @torch.no_grad()
-def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequence) -> Tensor:
+def median_depths(splats: Splats, views: Sequence, scale: SceneScale) -> Iterator[Tensor]:
+    """The Gaussians' median depth [H, W] in each view, rendered one at a time."""
+    for view in views:
+        yield render_geometry(splats, view.camera, near=scale.splat_near).median_depth
+
+
+@torch.no_grad()
+def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequence, scale: SceneScale) -> Tensor:
     """Which points the mesh hides from every view that can judge them (spec training.md 5.9).
 
     Args:
@@ -44,25 +54,26 @@ def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequen
     """
     labels = torch.ones(len(points), dtype=torch.uint8, device=points.device)
     for view in views:
-        carve_labels(points, mesh_depth(verts, faces, view.camera), view.camera.viewmat, view.camera.K, labels)
+        carve_labels(points, mesh_depth(verts, faces, view.camera, scale), view.camera.viewmat, view.camera.K, labels,
+                     near=scale.mesh_near, far=scale.mesh_far)
     return labels
 
 
 @torch.no_grad()
-def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, extent: float) -> Tensor:
+def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneScale) -> Tensor:
     """Colours of mesh vertices from the photos (spec extraction 1.1 F).
 
     A vertex takes the mean colour of the views that see it within 0.002 extents of the rendered surface; one that none
     sees takes that of the views it lies within an extent of; black if there is none.
 
     Args:
-        verts: [V, 3]; faces: [F, 3] int32; views: training views with photos; extent: scene extent, world units.
+        verts: [V, 3]; faces: [F, 3] int32; views: training views with photos; scale: of the scene.
 
     Returns:
         [V, 3] float in [0, 1].
     """
     black = torch.zeros(3, device=verts.device)
-    depths = [mesh_depth(verts, faces, view.camera) for view in views]
+    depths = [mesh_depth(verts, faces, view.camera, scale) for view in views]
 
     def fuse(points: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
         value = torch.full(points.shape[:1], -1.1, dtype=points.dtype, device=points.device)
@@ -70,10 +81,10 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, extent: float) 
         colors = torch.zeros_like(points)
         for view, depth in zip(views, depths):
             fuse_colors(points, depth, view.target(black), view.camera.viewmat, view.camera.K, value, weight, colors,
-                        truncation)
+                        truncation, near=scale.mesh_near, far=scale.mesh_far)
         return colors, weight > 0
 
-    colors, seen = fuse(verts, 0.002 * extent)
+    colors, seen = fuse(verts, 0.002 * scale.extent)
     if not seen.all():
-        colors[~seen] = fuse(verts[~seen].contiguous(), extent)[0]
+        colors[~seen] = fuse(verts[~seen].contiguous(), scale.extent)[0]
     return colors

@@ -11,10 +11,11 @@ from torch import Tensor
 
 from milo.backend.rendering.depth_normals import camera_rays, depth_normals
 from milo.backend.rendering.meshes import render_mesh
-from milo.backend.rendering.splats import Splats, render_geometry
+from milo.backend.rendering.scale import SceneScale
+from milo.backend.rendering.splats import Splats
 
 from .events import mesh_due, mesh_events
-from .fields import fused_sdf, occupancy_labels
+from .fields import fused_sdf, median_depths, occupancy_labels
 from .losses import center_loss, depth_loss, label_loss, normal_loss
 from .occupancy import occupancy_from_sdf, reset_occupancy, sdf_from_logits
 from .pivots import Pivots, from_pivot_order, gaussian_pivots, to_pivot_order
@@ -35,12 +36,12 @@ class MeshInLoop:
     Args:
         config: the `mesh` section of the configuration.
         views: all training views, full resolution.
-        extent: scene extent, world units.
+        scale: of the scene.
         choose: () -> indices [n] of the Gaussians that carry pivots, ascending, or None for all of them.
     """
 
-    def __init__(self, config, views: Sequence, extent: float, choose: Callable[[], Tensor | None]):
-        self.config, self.views, self.extent, self.choose = config, views, extent, choose
+    def __init__(self, config, views: Sequence, scale: SceneScale, choose: Callable[[], Tensor | None]):
+        self.config, self.views, self.scale, self.choose = config, views, scale, choose
         self.chosen: Tensor | None = None
         self.topology = None
         self.labels: Tensor | None = None
@@ -96,16 +97,16 @@ class MeshInLoop:
         logits = to_pivot_order(self.logits(gaussians))
         surface = extract_surface(pivots, sdf_from_logits(logits), self.topology)
         if self.labels is None or events.labels:
-            self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces, self.views)
-        terms = view_terms(config, surface, view, rendered.expected_depth, rendered.median_depth, self.extent)
+            self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces, self.views,
+                                           self.scale)
+        terms = view_terms(config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale)
         terms |= field_terms(config, from_pivot_order(logits), logits, self.labels)
         terms = {name: term * config.every for name, term in terms.items()}
         return MeshLosses(sum(terms.values()), terms, len(surface.verts))
 
     @torch.no_grad()
     def _fuse(self, gaussians, splats: Splats, points: Tensor) -> None:
-        value = fused_sdf(points, self.views, lambda view: render_geometry(splats, view.camera).median_depth,
-                          self.config.trunc * self.extent)
+        value = fused_sdf(points, self.views, median_depths(splats, self.views, self.scale), self.scale)
         observed = occupancy_from_sdf(from_pivot_order(value))
         base, shift = reset_occupancy(self._pick(gaussians.base_occupancy), self._pick(gaussians.occupancy_shift),
                                       observed, self.config.reset_alpha)
@@ -130,16 +131,17 @@ class MeshInLoop:
             self.topology = tet_topology(state["tets"], pivot_count)
 
 
-def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_depth: Tensor, extent: float) -> dict:
+def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_depth: Tensor,
+               scale: SceneScale) -> dict[str, Tensor]:
     """Weighted depth and normal losses between the mesh and the Gaussians' maps [H, W] of one view."""
-    mesh = render_mesh(surface.verts, surface.faces, view.camera, antialiased=config.antialias)
+    mesh = render_mesh(surface.verts, surface.faces, view.camera, scale, antialiased=config.antialias)
     rays = camera_rays(view.camera.K, view.camera.size)
     ratio = config.depth_ratio
     depth, normal = median_depth, depth_normals(median_depth, rays)
     if ratio < 1:
         depth = (1 - ratio) * expected_depth + ratio * median_depth
         normal = (1 - ratio) * depth_normals(expected_depth, rays) + ratio * normal
-    return {"mesh_depth": config.depth_weight * depth_loss(mesh.depth, depth, extent),
+    return {"mesh_depth": config.depth_weight * depth_loss(mesh.depth, depth, scale.extent),
             "mesh_normal": config.normal_weight * normal_loss(mesh.normal, normal, mesh.depth)}
 
 

@@ -7,21 +7,22 @@ from collections.abc import Sequence
 
 import torch
 
-from milo.backend.rendering.splats import Splats, render_geometry
+from milo.backend.rendering.scale import SceneScale
+from milo.backend.rendering.splats import Splats
 
-from .fields import fused_sdf
+from .fields import fused_sdf, median_depths
 from .pivots import gaussian_pivots
 from .surface import extract_surface, triangulate
 
 
 @torch.no_grad()
-def provisional_mesh(splats: Splats, views: Sequence, truncation: float, max_points: int):
+def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_points: int):
     """Mesh by fusing the Gaussians' own median depths at their pivots.
 
     Args:
         splats: activated Gaussians.
         views: training views.
-        truncation: of the fusion, world units.
+        scale: of the scene.
         max_points: pivots at most; of more Gaussians the most opaque are taken.
 
     Returns:
@@ -34,6 +35,6 @@ def provisional_mesh(splats: Splats, views: Sequence, truncation: float, max_poi
         share = limit / len(means)
         means, scales, quats = means[chosen], scales[chosen], quats[chosen]
     pivots = gaussian_pivots(means, scales, quats, share)
-    sdf = fused_sdf(pivots.points, views, lambda view: render_geometry(splats, view.camera).median_depth, truncation)
+    sdf = fused_sdf(pivots.points, views, median_depths(splats, views, scale), scale)
     surface = extract_surface(pivots, sdf, triangulate(pivots.points))
     return surface.verts, surface.faces

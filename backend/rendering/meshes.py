@@ -10,6 +10,8 @@ from torch import Tensor
 
 from milo.cuda_ext.triangles import antialias, face_depth, face_normals, visibility
 
+from .scale import SceneScale
+
 
 class MeshRender(NamedTuple):
     """What one camera sees of a mesh; 0 (and face id -1) where it sees nothing."""
@@ -19,16 +21,18 @@ class MeshRender(NamedTuple):
     face_id: Tensor   # [H, W] int32
 
 
-def render_mesh(verts: Tensor, faces: Tensor, camera, *, antialiased: bool = True) -> MeshRender:
+def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, antialiased: bool = True) -> MeshRender:
     """Rasterise a mesh. Differentiable in verts.
 
     Args:
         verts: [V, 3] float, world units.
         faces: [F, 3] int32.
         camera: anything with viewmat [4, 4], K [3, 3] and size (height, width).
+        scale: gives the clip range.
         antialiased: blend depth across silhouettes, so that they too have a gradient.
     """
-    face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size)
+    face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size, near=scale.mesh_near,
+                         far=scale.mesh_far)
     depth = face_depth(verts, faces, face_id, camera.viewmat, camera.K)
     normal = face_normals(verts, faces, face_id, camera.viewmat)
     if antialiased:
@@ -37,7 +41,8 @@ def render_mesh(verts: Tensor, faces: Tensor, camera, *, antialiased: bool = Tru
 
 
 @torch.no_grad()
-def mesh_depth(verts: Tensor, faces: Tensor, camera) -> Tensor:
+def mesh_depth(verts: Tensor, faces: Tensor, camera, scale: SceneScale) -> Tensor:
     """Depth [H, W] of a mesh as a camera sees it, without gradients or antialiasing; 0 where it sees nothing."""
-    face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size)
+    face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size, near=scale.mesh_near,
+                         far=scale.mesh_far)
     return face_depth(verts, faces, face_id, camera.viewmat, camera.K)

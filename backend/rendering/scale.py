@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The lengths that depend on the size of a scene, worked out once (spec training.md 1.5 and Q4)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class SceneScale(NamedTuple):
+    """All in world units."""
+
+    extent: float       # 1.1 x the largest distance of a training camera from their mean
+    splat_near: float   # Gaussians nearer to a camera than this are not drawn
+    mesh_near: float    # meshes are clipped here ...
+    mesh_far: float     # ... and not judged beyond this
+    truncation: float   # of depth fusion
+
+
+def scene_scale(config, extent: float) -> SceneScale:
+    """Lengths of a scene with the given extent, by the sections `model` and `mesh` of the configuration."""
+    splat_near = config.model.near * (extent if config.model.near_unit == "extent" else 1.0)
+    mesh = config.mesh
+    return SceneScale(extent, splat_near, mesh.near * extent, mesh.far * extent, mesh.trunc * extent)
