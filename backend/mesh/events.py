@@ -29,4 +29,5 @@ def mesh_events(config, k: int) -> MeshEvents:
         return any(i % interval == 0 and i < before for i in passed)
 
     fused = falls(config.sdf_interval, min(config.stop_iter, config.sdf_stop_iter)) and config.reset_mode == "ema"
-    return MeshEvents(falls(config.delaunay_interval, config.stop_iter), fused, falls(config.labels_interval, float("inf")))
+    triangulated = falls(config.delaunay_interval, config.stop_iter)
+    return MeshEvents(triangulated, fused, falls(config.labels_interval, float("inf")))

@@ -70,7 +70,8 @@ class MeshInLoop:
 
     def surface(self, gaussians, splats: Splats) -> Surface:
         """The mesh of this moment, with the last triangulation."""
-        return extract_surface(self.pivots(splats), sdf_from_logits(to_pivot_order(self.logits(gaussians))), self.topology)
+        sdf = sdf_from_logits(to_pivot_order(self.logits(gaussians)))
+        return extract_surface(self.pivots(splats), sdf, self.topology)
 
     # -- one iteration -----------------------------------------------------------------------------------------------
 
@@ -97,8 +98,8 @@ class MeshInLoop:
         logits = to_pivot_order(self.logits(gaussians))
         surface = extract_surface(pivots, sdf_from_logits(logits), self.topology)
         if self.labels is None or events.labels:
-            self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces, self.views,
-                                           self.scale)
+            self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces,
+                                           self.views, self.scale)
         terms = view_terms(config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale)
         terms |= field_terms(config, from_pivot_order(logits), logits, self.labels)
         terms = {name: term * config.every for name, term in terms.items()}

@@ -13,7 +13,8 @@ def camera_rays(K: Tensor, size: tuple[int, int]) -> Tensor:
     height, width = size
     rows = (torch.arange(height, dtype=K.dtype, device=K.device) + 0.5 - K[1, 2]) / K[1, 1]
     cols = (torch.arange(width, dtype=K.dtype, device=K.device) + 0.5 - K[0, 2]) / K[0, 0]
-    return torch.stack([cols.expand(height, width), rows[:, None].expand(height, width), torch.ones_like(cols).expand(height, width)])
+    ones = torch.ones_like(cols).expand(height, width)
+    return torch.stack([cols.expand(height, width), rows[:, None].expand(height, width), ones])
 
 
 def depth_normals(depth: Tensor, rays: Tensor) -> Tensor:
