@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checks at the door of every op, so that the message names the argument and never comes from inside a kernel."""
+
+from __future__ import annotations
+
+import torch
+
+
+def check_tensor(name, value, shape, dtypes=(torch.float32,)):
+    """Raise ValueError unless `value` is a CPU tensor of this shape and one of these dtypes.
+
+    Args:
+        name: the argument's name, as the caller knows it.
+        shape: sizes; a string stands for any size and names it in the message, as in ("N", 3).
+        dtypes: the dtypes allowed.
+    """
+    if not isinstance(value, torch.Tensor):
+        raise ValueError(f"{name} must be a torch tensor, not {type(value).__name__}.")
+    wanted = f"[{', '.join(str(size) for size in shape)}]"
+    matches = value.dim() == len(shape) and all(
+        isinstance(size, str) or size == actual for size, actual in zip(shape, value.shape)
+    )
+    if not matches:
+        raise ValueError(f"{name} must have shape {wanted}, not {list(value.shape)}.")
+    if value.dtype not in dtypes:
+        allowed = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
+        raise ValueError(f"{name} must be {allowed}, not {str(value.dtype).removeprefix('torch.')}.")
+    if value.device.type != "cpu":
+        raise ValueError(f"{name} is on {value.device}; this op runs on the CPU only: move it with .cpu().")
+
+
+def kernel_ready(tensor):
+    """The tensor as kernels take it: without autograd, contiguous."""
+    return tensor.detach().contiguous()
