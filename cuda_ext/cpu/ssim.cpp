@@ -184,8 +184,8 @@ ImageDistance image_distance(const T* image, const T* target, int64_t channels, 
                 const int64_t bottom = std::min(top + kStrip, height);
                 for (int64_t r = top - kReach; r < bottom + kReach; ++r)
                     strip.fill(3, r - top + kReach, r >= 0 && r < height, [&] {
-                        for (int f = 0; f < 3; ++f)
-                            std::copy_n(derivatives.data() + f * count + offset + r * width, width, strip.padded_row(f));
+                        const T* first = derivatives.data() + offset + r * width;
+                        for (int f = 0; f < 3; ++f) std::copy_n(first + f * count, width, strip.padded_row(f));
                     });
                 for (int64_t r = top; r < bottom; ++r) {
                     const T *d_mean = strip.column_sums(0, r - top), *d_var = strip.column_sums(1, r - top);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 import pytest
 import torch
+
 from milo.cuda_ext import ssim
 from milo.cuda_ext.native import native
 from milo.cuda_ext.reference import ssim as reference
