@@ -9,10 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from milo.backend.rendering.depth_normals import camera_rays, depth_normals
 from milo.backend.rendering.meshes import render_mesh
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
+from milo.cuda_ext.depth_normals import depth_normals
+from milo.cuda_ext.tets import tet_topology
 
 from .events import mesh_due, mesh_events
 from .fields import fused_sdf, median_depths, occupancy_labels
@@ -126,8 +127,6 @@ class MeshInLoop:
     def load_state_dict(self, state: dict, pivot_count: int) -> None:
         """Inverse of state_dict; pivot_count = 9 x the Gaussians that carry pivots."""
         if state:
-            from milo.cuda_ext.tets import tet_topology
-
             self.chosen, self.labels = state["chosen"], state["labels"]
             self.topology = tet_topology(state["tets"], pivot_count)
 
@@ -136,12 +135,11 @@ def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_de
                scale: SceneScale) -> dict[str, Tensor]:
     """Weighted depth and normal losses between the mesh and the Gaussians' maps [H, W] of one view."""
     mesh = render_mesh(surface.verts, surface.faces, view.camera, scale, antialiased=config.antialias)
-    rays = camera_rays(view.camera.K, view.camera.size)
-    ratio = config.depth_ratio
-    depth, normal = median_depth, depth_normals(median_depth, rays)
+    ratio, K = config.depth_ratio, view.camera.K
+    depth, normal = median_depth, depth_normals(median_depth, K)
     if ratio < 1:
         depth = (1 - ratio) * expected_depth + ratio * median_depth
-        normal = (1 - ratio) * depth_normals(expected_depth, rays) + ratio * normal
+        normal = (1 - ratio) * depth_normals(expected_depth, K) + ratio * normal
     return {"mesh_depth": config.depth_weight * depth_loss(mesh.depth, depth, scale.extent),
             "mesh_normal": config.normal_weight * normal_loss(mesh.normal, normal, mesh.depth)}
 

@@ -31,3 +31,4 @@ void bind_ssim(nb::module_& m);
 void bind_adam(nb::module_& m);
 void bind_neighbours(nb::module_& m);
 void bind_filter3d(nb::module_& m);
+void bind_depth_normals(nb::module_& m);
