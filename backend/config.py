@@ -34,7 +34,7 @@ class DataConfig:
     resolution: int = -1              # 1, 2, 4, 8: divide by; -1: at most 1600 px wide; else: the width in pixels
     max_width: int = 0                # pixels; wider photos are made smaller; 0 = no limit
     white_background: bool = False    # background behind transparent and masked photos: white instead of black
-    premultiplied: bool = True        # photos with masks are composited on black already; false: cut them out by the masks
+    premultiplied: bool = True        # photos with masks are on black already; false: cut them out by the masks
     holdout: bool = True              # keep test views (test.txt, transforms_test.json, else every 8th) out of training
     data_device: str = "cpu"          # where the photos live
 
