@@ -54,7 +54,21 @@ def render_geometry(splats: Splats, camera, background: Tensor | None = None, *,
 @torch.no_grad()
 def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int],
                 background: Tensor | None = None) -> Picture:
-    """A picture of Gaussians from any pinhole camera (viewmat [4, 4] world to camera, K [3, 3] pixels, size (h, w))."""
+    """A picture of Gaussians from any pinhole camera, also of Gaussians that were moved, turned and scaled as a whole.
+
+    Args:
+        splats: the Gaussians at rest.
+        viewmat: [4, 4] rest world to camera: rotation, translation and uniform scale.
+        K: [3, 3] pixels.
+        size: (height, width).
+        background: [3] in [0, 1]; black if None.
+
+    Returns:
+        Picture; depth in the camera's units, that is, scaled as the Gaussians are.
+    """
+    scale = torch.linalg.det(viewmat[:3, :3]).abs() ** (1 / 3)
+    rigid = viewmat.clone()
+    rigid[:3] /= scale      # seen from `scale` times nearer, everything is `scale` times smaller: the same picture
     drawn = rasterize_geometry(splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
-                               splats.sh_rest, viewmat, K, size, sh_degree=splats.sh_degree, background=background)
-    return Picture(drawn.image.clamp(0, 1), drawn.median_depth, drawn.alpha)
+                               splats.sh_rest, rigid, K, size, sh_degree=splats.sh_degree, background=background)
+    return Picture(drawn.image.clamp(0, 1), drawn.median_depth * scale, drawn.alpha)
