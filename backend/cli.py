@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`milo`: photos to mesh from the command line.
+
+torch and everything that needs it are imported inside the commands, so that `milo --help` and `milo serve` start at
+once. A wrong input is one sentence on stderr and exit code 2; anything unforeseen is one sentence and exit code 1, with
+a traceback under --debug.
+"""
+
+from __future__ import annotations
+
+import errno
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    name="milo",
+    help="Photos in, a mesh and its Gaussian splats out (MILo: Mesh-In-the-Loop Gaussian Splatting).",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Run = Annotated[Path, typer.Argument(help="Folder of a run, as `milo reconstruct -o` made it.")]
+
+
+@app.callback()
+def _options(
+    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback when something fails.")] = False,
+) -> None:
+    pass  # --debug is taken out by main(), so that it may stand anywhere; it is declared here for --help
+
+
+@app.command()
+def reconstruct(
+    scene: Annotated[Path, typer.Argument(help="Scene folder: images/ with sparse/ (COLMAP), or transforms.json.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; made if it is not there.")],
+    preset: Annotated[list[str] | None, typer.Option(help="Preset; repeat it to layer several.")] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
+    resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the last checkpoint, or anew.")] = True,
+    pictures: Annotated[bool, typer.Option(help="Make the pictures of the finished run.")] = True,
+) -> None:
+    """Reconstruct a mesh and splats from a scene. Ctrl-C stops it; the same command goes on."""
+    from milo.backend.config import load_config
+
+    from . import console
+
+    config = load_config(preset or [], settings or [])
+    finished = console.reconstruct(scene, config, output, choose_device(device), resume)
+    if finished.stopped:
+        console.say(f"Stopped, with a checkpoint in {output}. The same command goes on; --fresh starts over.")
+        raise typer.Exit(130)
+    if pictures:
+        from milo.backend.evaluation.run_pictures import make_pictures
+
+        console.say(f"Pictures: {make_pictures(output)}")
+    console.summary(finished)
+
+
+@app.command()
+def extract(
+    run: Run,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The mesh; RUN/mesh.ply if not given.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
+) -> None:
+    """Extract the mesh of a run again, from its splats, with other settings."""
+    from milo.backend.extraction import extract as extract_mesh
+
+    from . import console
+
+    path = extract_mesh(existing_run(run), output, settings or [])
+    console.say(f"Mesh: {path}")
+
+
+@app.command()
+def render(
+    run: Run,
+    views: Annotated[str, typer.Option(help="test or train.")] = "test",
+    scene: Annotated[Path | None, typer.Option(help="Scene folder, if it has moved since the run.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; RUN/pictures if not given.")] = None,
+) -> None:
+    """Render a run: splats, shaded mesh and normals of every view, and a contact sheet."""
+    if views not in ("test", "train"):
+        raise ValueError(f"--views {views}: choose test or train.")
+    existing_run(run)
+    from milo.backend.evaluation.run_pictures import make_pictures
+
+    from . import console
+
+    console.say(f"Pictures: {make_pictures(run, views=views, scene=scene, output=output, every_view=True)}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    gt: Annotated[Path | None, typer.Option("--gt", help="Scene folder with gt_mesh.ply and gt_visible.npz.")] = None,
+    scene: Annotated[Path | None, typer.Option(help="Scene folder, if it has moved since the run.")] = None,
+    samples: Annotated[int, typer.Option(help="Points sampled on the mesh for its score.")] = 200_000,
+) -> None:
+    """PSNR and SSIM on the held-out views, and the mesh's score against ground truth; writes RUN/evaluation.json."""
+    from milo.backend.evaluation.report import evaluate_run, print_report
+
+    print_report(evaluate_run(existing_run(run), gt, scene=scene, samples=samples))
+
+
+@app.command()
+def serve(
+    home: Annotated[Path | None, typer.Option(help="Folder of keys, jobs and logs; $MILO_HOME or ~/.milo.")] = None,
+    port: Annotated[int, typer.Option(help="TCP port on this machine; 0 takes a free one.")] = 0,
+    parent: Annotated[int | None, typer.Option(help="End when the process with this id ends.")] = None,
+) -> None:
+    """Serve Blender: take scenes, run jobs, stream meshes."""
+    from milo.backend.service.server import serve as run_server
+
+    run_server(home=home, port=port, parent=parent)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what this machine can do, what is missing, and what to do about it."""
+    from .doctor import examine, print_findings
+
+    if not print_findings(examine()):
+        raise typer.Exit(1)
+
+
+def choose_device(name: str) -> str:
+    """The torch device for --device auto, cpu or cuda.
+
+    Raises:
+        ValueError: another name, or cuda, which this version does not compute on.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ValueError(f"--device {name}: choose auto, cpu or cuda.")
+    if name == "cuda":
+        raise ValueError("--device cuda: this version computes on the CPU only; use --device cpu.")
+    return "cpu"
+
+
+def existing_run(run: Path) -> Path:
+    """`run`, if it is a folder that a reconstruction has written.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if not (run / "config.json").is_file():
+        raise ValueError(f"{run}: this is not the folder of a run (no config.json). Give the -o of `milo reconstruct`.")
+    return run
+
+
+def explain(error: BaseException) -> tuple[str, int]:
+    """One sentence about an error, and the exit code: 2 where the input or the machine is at fault, else 1."""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = f" at {error.filename}" if error.filename else ""
+        return f"The disk is full{where}: free some space and give the same command; it goes on from there.", 2
+    if isinstance(error, MemoryError):
+        return "Out of memory: use a smaller preset, or --set data.max_width=400.", 2
+    if isinstance(error, OSError):
+        return f"{error.filename or 'System'}: {error.strerror or error}.", 2
+    if isinstance(error, ValueError):
+        return str(error), 2
+    return f"Internal error, {type(error).__name__}: {error} (--debug shows where).", 1
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The console script. Exits the process."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in arguments
+    try:
+        app([argument for argument in arguments if argument != "--debug"], prog_name="milo")
+    except Exception as error:
+        if debug:
+            raise
+        sentence, code = explain(error)
+        sys.stderr.write(f"milo: {sentence}\n")
+        sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`milo doctor`: what this machine can do and what is missing, in words."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+
+GIB = 1024**3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at.
+
+    Attributes:
+        subject: what.
+        state: "good", "missing" (something optional is not there) or "bad" (reconstruction cannot work).
+        words: what was found, and what to do where it is not good.
+    """
+
+    subject: str
+    state: Literal["good", "missing", "bad"]
+    words: str
+
+
+def examine() -> list[Finding]:
+    """Look at everything a reconstruction, the service and Blender need. Never raises."""
+    return [_careful(subject, look) for subject, look in EXAMINATIONS.items()]
+
+
+def print_findings(findings: list[Finding]) -> bool:
+    """Print the findings and a verdict; True if a reconstruction can run here."""
+    console = Console(highlight=False)
+    table = Table(show_header=False, box=None)
+    marks = {"good": "[green]ok[/]", "missing": "[yellow]--[/]", "bad": "[red]no[/]"}
+    for finding in findings:
+        table.add_row(marks[finding.state], finding.subject, finding.words)
+    console.print(table)
+    bad = [finding.subject for finding in findings if finding.state == "bad"]
+    console.print(f"This machine cannot reconstruct yet: see {', '.join(bad)}." if bad
+                  else "This machine can reconstruct, on the CPU.")
+    return not bad
+
+
+def _careful(subject: str, look: Callable[[], tuple[str, str]]) -> Finding:
+    try:
+        return Finding(subject, *look())
+    except Exception as error:   # a broken package may raise anything; the doctor must still report the rest
+        return Finding(subject, "bad", f"{type(error).__name__}: {error}")
+
+
+def _python():
+    return "good", f"{platform.python_version()}, {platform.system()} {platform.machine()}"
+
+
+def _processor():
+    from milo.cuda_ext.native import _has_avx2
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    fast = _has_avx2()
+    level = "AVX2: the fast kernels" if fast else "no AVX2: the plain kernels, about half as fast"
+    return "good", f"{cores} cores, {level}"
+
+
+def _memory():
+    total = memory_limit()
+    if total is None:
+        return "missing", "the size of the memory is unknown; a preview needs 4 GiB"
+    state = "good" if total >= 3.5 * GIB else "missing"
+    return state, f"{total / GIB:.1f} GiB" + ("" if state == "good" else "; a preview needs 4 GiB")
+
+
+def memory_limit() -> int | None:
+    """Bytes of memory this process may use: the machine's, or its control group's if smaller. None if unknown."""
+    limits = []
+    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
+        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        text = Path(path).read_text().strip() if Path(path).is_file() else ""
+        if text.isdigit():
+            limits.append(int(text))
+    return min(limits, default=None)
+
+
+def _kernels():
+    from milo.cuda_ext.native import native
+
+    return "good", f"compiled, {native.__name__.rsplit('.', 1)[-1].lstrip('_')}"
+
+
+def _torch():
+    import torch
+
+    return "good", f"{torch.__version__}, {torch.get_num_threads()} threads"
+
+
+def _gpu():
+    import torch
+
+    if not torch.cuda.is_available():
+        built = torch.version.cuda
+        why = "no NVIDIA GPU or driver was found" if built else "this torch is a CPU build"
+        return "missing", f"{why}; reconstruction runs on the CPU"
+    names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+    return "missing", f"{names} (CUDA {torch.version.cuda}); this version does not use it yet and runs on the CPU"
+
+
+def _nvrtc():
+    found = [name for name in ("cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc") if _version(name)]
+    if len(found) == 3:
+        return "good", ", ".join(f"{name} {_version(name)}" for name in found)
+    return "missing", "the CUDA compiler NVRTC is not installed; the CPU does not need it"
+
+
+def _link():
+    import msgpack
+    import zmq
+
+    if not zmq.has("curve"):
+        return "bad", "pyzmq has no CURVE encryption: pip install --force-reinstall pyzmq"
+    return "good", f"pyzmq {zmq.__version__} with CURVE encryption, msgpack {'.'.join(map(str, msgpack.version))}"
+
+
+def _blender():
+    program = shutil.which("blender")
+    if program:
+        return "good", f"{program}; install the add-on's zip in Preferences > Get Extensions > Install from Disk"
+    if _version("bpy"):
+        return "good", f"the module bpy {_version('bpy')}"
+    return "missing", "not on the PATH (4.2 or newer is needed to see meshes live; the command line works without)"
+
+
+def _disk():
+    free = shutil.disk_usage(Path.cwd()).free
+    state = "good" if free > 2 * GIB else "missing"
+    return state, f"{free / GIB:.1f} GiB free here" + ("" if state == "good" else "; a run takes up to 1 GiB")
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+EXAMINATIONS: dict[str, Callable[[], tuple[str, str]]] = {
+    "Python": _python,
+    "processor": _processor,
+    "memory": _memory,
+    "disk": _disk,
+    "native kernels": _kernels,
+    "torch": _torch,
+    "GPU": _gpu,
+    "CUDA compiler": _nvrtc,
+    "Blender link": _link,
+    "Blender": _blender,
+}
