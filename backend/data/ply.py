@@ -115,7 +115,7 @@ def read_splats(path: str | Path) -> SplatColumns:
     return SplatColumns(
         means=_stack(vertex, ["x", "y", "z"]),
         sh_dc=columns("f_dc_", 3),
-        sh_rest=np.ascontiguousarray(rest.reshape(len(vertex), 3, -1).transpose(0, 2, 1)),
+        sh_rest=np.ascontiguousarray(rest.reshape(len(vertex), 3, rest.shape[1] // 3).transpose(0, 2, 1)),
         opacities=_stack(vertex, ["opacity"])[:, 0],
         scales=columns("scale_", 3),
         quats=columns("rot_", 4),
@@ -164,14 +164,17 @@ def read_mesh(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | No
     for name in ("vertex_indices", "vertex_index"):
         ply = _read(path, {"face": {name: 3}})
         if "face" in ply and name in ply["face"].data.dtype.names:
-            faces = np.array(ply["face"].data[name].tolist(), np.int32) if ply["face"].data[name].dtype == object \
-                else np.asarray(ply["face"].data[name], np.int32)
+            rows = ply["face"].data[name]
             break
     else:
         raise PlyError(path, "it has no faces", "Give a mesh, not a point cloud")
+    if rows.dtype == object:      # an ASCII file: a list a face, of any length
+        if any(len(row) != 3 for row in rows):
+            raise PlyError(path, "it has faces that are not triangles", "Triangulate the mesh first")
+        rows = np.array(rows.tolist(), np.int32)
+    faces = np.ascontiguousarray(rows.reshape(-1, 3), np.int32)
     vertex = ply["vertex"].data
     verts = _stack(vertex, ["x", "y", "z"], vertex.dtype["x"].type)
-    faces = np.ascontiguousarray(faces.reshape(-1, 3))
     if not np.isfinite(verts).all():
         raise PlyError(path, "some vertices are not finite (NaN or infinity)", "Export the mesh again")
     if len(faces) and (faces.min() < 0 or faces.max() >= len(verts)):
