@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Oracle of milo.cuda_ext.triangles: every face against every pixel, gradients by autograd (spec rasterization.md 7)."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+
+
+def camera_frame(verts, viewmat):
+    """World points [V, 3] in the camera frame."""
+    viewmat = viewmat.to(verts)
+    return verts @ viewmat[:3, :3].T + viewmat[:3, 3]
+
+
+def pixel_rays(K, size, like):
+    """Directions (x, y, 1) [H, W, 3] through the pixel centres."""
+    height, width = size
+    K = K.to(like)
+    x = (torch.arange(width).to(like) + 0.5 - K[0, 2]) / K[0, 0]
+    y = (torch.arange(height).to(like) + 0.5 - K[1, 2]) / K[1, 1]
+    return torch.cat([torch.stack(torch.meshgrid(x, y, indexing="xy"), -1), x.new_ones(height, width, 1)], -1)
+
+
+def barycentrics(triangles, rays):
+    """Perspective-correct weights [..., 3] of the points where rays [..., 3] meet the planes of faces [..., 3, 3]."""
+    v0, v1, v2 = triangles.unbind(-2)
+    e = torch.stack([(torch.linalg.cross(a, b) * rays).sum(-1) for a, b in ((v1, v2), (v2, v0), (v0, v1))], -1)
+    return e / e.sum(-1, keepdim=True)
+
+
+def visibility(verts, faces, viewmat, K, size, near=0.01, far=math.inf):
+    """Nearest face by casting the ray of each pixel at all faces, [H, W] int32."""
+    best = torch.full(size, math.inf, dtype=verts.dtype)
+    face_id = torch.full(size, -1, dtype=torch.int32)
+    triangles = camera_frame(verts, viewmat)[faces.long()]
+    rays = pixel_rays(K, size, verts)
+    for index, triangle in enumerate(triangles):
+        weights = barycentrics(triangle, rays)
+        z = weights @ triangle[:, 2]
+        nearer = (weights >= 0).all(-1) & (z >= near) & (z <= far) & (z < best)
+        best[nearer] = z[nearer]
+        face_id[nearer] = index
+    return face_id
+
+
+def _hits(verts, faces, face_id, viewmat, K):
+    """The covered pixels [H, W] bool, the vertices [P, 3] of their faces and the barycentrics [P, 3] in them."""
+    covered = face_id >= 0
+    corners = faces.long()[face_id[covered].long()]
+    rays = pixel_rays(K, face_id.shape, verts)[covered]
+    weights = barycentrics(camera_frame(verts, viewmat)[corners], rays)
+    clamped = weights.detach().clamp(min=0)
+    clamped = clamped / clamped.sum(-1, keepdim=True)
+    return covered, corners, torch.where((weights >= 0).all(-1, keepdim=True), weights, clamped)
+
+
+def interpolate(attributes, verts, faces, face_id, viewmat, K):
+    """Vertex attributes at the pixels, [C, H, W]."""
+    covered, corners, weights = _hits(verts, faces, face_id, viewmat, K)
+    out = attributes.new_zeros(*face_id.shape, attributes.shape[1])
+    out[covered] = (weights[:, :, None] * attributes[corners]).sum(1)
+    return out.movedim(-1, 0)
+
+
+def face_depth(verts, faces, face_id, viewmat, K):
+    """z depth at the pixels, [H, W]: the vertices' own z, interpolated."""
+    return interpolate(camera_frame(verts, viewmat)[:, 2:], verts, faces, face_id, viewmat, K)[0]
+
+
+def face_normals(verts, faces, face_id, viewmat):
+    """Unit face normals in the camera frame, [3, H, W]."""
+    v0, v1, v2 = camera_frame(verts, viewmat)[faces.long()].unbind(1)
+    normals = torch.nn.functional.normalize(torch.linalg.cross(v1 - v0, v2 - v0), dim=-1, eps=1e-12)
+    out = torch.where((face_id >= 0)[..., None], normals[face_id.clamp(min=0).long()], 0.0)
+    return out.movedim(-1, 0)

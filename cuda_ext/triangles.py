@@ -1,0 +1,182 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Differentiable triangle rasteriser (spec rasterization.md, 7): what pixels see of a mesh, with gradients to it.
+
+All ops take verts [V, 3] float32 or float64 in world units, faces [F, 3] int32, viewmat [4, 4] (world to camera,
+x right, y down, z forward) and K [3, 3] (pixels; the centre of pixel (row r, column c) is (c + 0.5, r + 0.5); no skew).
+Cameras get no gradient. Faces have no front or back. Results are the same to the bit whatever the number of threads.
+
+    face_id = visibility(verts, faces, viewmat, K, size)
+    depth = face_depth(verts, faces, face_id, viewmat, K)
+    depth = antialias(depth[None], verts, faces, face_id, viewmat, K)[0]
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch.autograd.function import once_differentiable
+
+from .arguments import check_tensor, kernel_ready
+from .native import native
+
+_FLOATS = (torch.float32, torch.float64)
+_LARGEST_SIDE = 32768   # pixels: edge functions of the coverage test fit 64-bit integers up to here
+
+
+@torch.no_grad()
+def visibility(verts, faces, viewmat, K, size, near=0.01, far=math.inf):
+    """The nearest face at each pixel centre.
+
+    Coverage is exact on vertices rounded to 1/4096 pixel: faces that share an edge leave no gap and no overlap. Faces
+    that cross the near plane are clipped; of faces at equal depth the lower index wins.
+
+    Args:
+        verts, faces, viewmat, K: the mesh and the camera, as above. Vertices that are not finite hide their faces.
+        size: (height, width).
+        near: z depth > 0 up to which nothing is drawn, world units.
+        far: z depth beyond which nothing is drawn, world units.
+
+    Returns:
+        face_id [H, W] int32, -1 where no face is. No gradient.
+
+    Raises:
+        ValueError: shapes or dtypes do not agree, or faces names a vertex that does not exist.
+    """
+    _check_mesh(verts, faces)
+    height, width = (int(side) for side in size)
+    if not (0 < height <= _LARGEST_SIDE and 0 < width <= _LARGEST_SIDE):
+        raise ValueError(f"size must be (height, width) from 1 to {_LARGEST_SIDE} pixels, not {tuple(size)}.")
+    if not near > 0:
+        raise ValueError(f"near must be greater than 0, not {near}.")
+    face_id = torch.empty(height, width, dtype=torch.int32)
+    native.visibility(
+        kernel_ready(verts), kernel_ready(faces), *_camera(viewmat, K), float(near), float(far), face_id
+    )
+    return face_id
+
+
+def face_depth(verts, faces, face_id, viewmat, K):
+    """z depth at which the ray of each pixel meets its face.
+
+    Args:
+        verts, faces, viewmat, K: the mesh and the camera, as above.
+        face_id: [H, W] int32 from `visibility`.
+
+    Returns:
+        depth [H, W], world units, 0 where face_id is -1. Differentiable in verts: the derivative of the intersection
+        of a ray and a plane. A centre that the exact face misses by rounding takes the face's edge, without gradient.
+
+    Raises:
+        ValueError: shapes or dtypes do not agree, or an index is out of range.
+    """
+    _check_mesh(verts, faces)
+    _check_face_id(face_id)
+    return _FaceDepth.apply(verts, faces, face_id, *_camera(viewmat, K))
+
+
+def face_normals(verts, faces, face_id, viewmat):
+    """Unit normal (v1 - v0) x (v2 - v0) of the face at each pixel, in the camera frame, not flipped.
+
+    Args:
+        verts, faces, viewmat: the mesh and the camera, as above.
+        face_id: [H, W] int32 from `visibility`.
+
+    Returns:
+        normal [3, H, W], 0 where face_id is -1. Differentiable in verts; faces of no area have no gradient.
+
+    Raises:
+        ValueError: shapes or dtypes do not agree, or an index is out of range.
+    """
+    _check_mesh(verts, faces)
+    _check_face_id(face_id)
+    return _FaceNormals.apply(verts, faces, face_id, *_camera(viewmat, torch.eye(3)))
+
+
+def interpolate(attributes, verts, faces, face_id, viewmat, K):
+    """Vertex attributes at the pixels, perspective-correct.
+
+    Args:
+        attributes: [V, C], dtype of verts.
+        verts, faces, viewmat, K: the mesh and the camera, as above.
+        face_id: [H, W] int32 from `visibility`.
+
+    Returns:
+        [C, H, W], 0 where face_id is -1. Differentiable in attributes and verts.
+
+    Raises:
+        ValueError: shapes or dtypes do not agree, or an index is out of range.
+    """
+    _check_mesh(verts, faces)
+    _check_face_id(face_id)
+    check_tensor("attributes", attributes, (len(verts), "C"), (verts.dtype,))
+    return _Interpolate.apply(attributes, verts, faces, face_id, *_camera(viewmat, K))
+
+
+class _FaceDepth(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, verts, faces, face_id, viewmat, K):
+        mesh = kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
+        depth = verts.new_empty(face_id.shape)
+        native.face_depth(*mesh, depth)
+        ctx.save_for_backward(*mesh)
+        return depth
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        g_verts = torch.zeros_like(ctx.saved_tensors[0])
+        native.face_depth_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
+        return g_verts, None, None, None, None
+
+
+class _FaceNormals(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, verts, faces, face_id, viewmat, K):
+        mesh = kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
+        normal = verts.new_empty(3, *face_id.shape)
+        native.face_normals(*mesh, normal)
+        ctx.save_for_backward(*mesh)
+        return normal
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        g_verts = torch.zeros_like(ctx.saved_tensors[0])
+        native.face_normals_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
+        return g_verts, None, None, None, None
+
+
+class _Interpolate(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, attributes, verts, faces, face_id, viewmat, K):
+        mesh = kernel_ready(attributes), kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
+        out = verts.new_empty(attributes.shape[1], *face_id.shape)
+        native.interpolate(*mesh, out)
+        ctx.save_for_backward(*mesh)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        attributes, verts = ctx.saved_tensors[:2]
+        g_attributes = torch.zeros_like(attributes) if ctx.needs_input_grad[0] else None
+        g_verts = torch.zeros_like(verts) if ctx.needs_input_grad[1] else None
+        native.interpolate_backward(*ctx.saved_tensors, kernel_ready(g), g_attributes, g_verts)
+        return g_attributes, g_verts, None, None, None, None
+
+
+def _check_mesh(verts, faces):
+    check_tensor("verts", verts, ("V", 3), _FLOATS)
+    check_tensor("faces", faces, ("F", 3), (torch.int32,))
+
+
+def _check_face_id(face_id):
+    check_tensor("face_id", face_id, ("H", "W"), (torch.int32,))
+
+
+def _camera(viewmat, K):
+    """viewmat and K as the kernels take them."""
+    check_tensor("viewmat", viewmat, (4, 4), _FLOATS)
+    check_tensor("K", K, (3, 3), _FLOATS)
+    return kernel_ready(viewmat.double()), kernel_ready(K.double())
