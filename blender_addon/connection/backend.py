@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The backend as the panel sees it: stopped, starting, ready or stopping. Moved on by `step`, which never blocks."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ..protocol.messages import StopServer
+from . import client as link
+from .backend_process import STOP_LIMIT_S, BackendProcess, find_running
+from .client import Client
+from .endpoint import Endpoint, is_loopback, process_alive
+from .problems import BackendDied, NoBackend, Problem
+
+STOPPED, STARTING, READY, STOPPING = "stopped", "starting", "ready", "stopping"
+SILENCE_LIMIT_S = 20.0  # a connection to a running process that does not come up
+
+
+class Backend:
+    """A local backend: found by its connection file, or started.
+
+    Attributes:
+        state: "stopped", "starting", "ready" or "stopping".
+        problem: why it is not ready, when that is not what the user asked for; else None.
+        client: the connection; use it while the state is "ready".
+        home: the folder of its keys, jobs and logs.
+    """
+
+    def __init__(self, version: str, online: Callable[[], bool]):
+        self.version = version
+        self.state = STOPPED
+        self.problem: Problem | None = None
+        self.client: Client | None = None
+        self._online = online
+        self._process: BackendProcess | None = None
+        self._pid = 0
+        self._executable = ""
+        self.home = Path()
+        self._may_launch = False
+        self._since = 0.0
+
+    @property
+    def device(self) -> str:
+        """What the backend computes with, e.g. "cpu"; empty while unknown."""
+        welcome = self.client.welcome if self.client else None
+        return welcome.device if welcome else ""
+
+    @property
+    def pid(self) -> int:
+        """The backend's process, 0 while there is none."""
+        return self._pid if self.state != STOPPED else 0
+
+    def start(self, executable: str, home: Path) -> None:
+        """Find or start the backend of a home folder.
+
+        Raises:
+            Problem: there is no such program, or the address is not to be used.
+        """
+        if self.state in (STARTING, READY):
+            return
+        self.problem = None
+        self._drop()
+        self._executable, self.home, self._may_launch = executable, home, True
+        running = find_running(home)
+        if running:
+            self._connect(running)
+        else:
+            self._launch()
+
+    def attach(self, home: Path) -> bool:
+        """Connect to a running backend without starting one. Returns whether one seems to be there."""
+        if self.state in (STARTING, READY):
+            return True
+        running = find_running(home)
+        if running:
+            self.problem = None
+            self._drop()
+            self.home, self._may_launch = home, False
+            self._connect(running)
+        return running is not None
+
+    def stop(self) -> None:
+        """End the backend; its running jobs are saved and can be resumed."""
+        if self.state == READY:
+            self.client.request(StopServer(), STOP_LIMIT_S)
+            self._enter(STOPPING)
+        elif self._process:
+            self._process.ask_to_end()
+            self._enter(STOPPING)
+        else:
+            self._drop()
+            self._enter(STOPPED)
+        self.problem = None
+
+    def close(self) -> None:
+        """End everything now (Blender quits, or the add-on is switched off). May take some seconds."""
+        if self._process:
+            self._process.stop()
+        self._drop()
+        self._enter(STOPPED)
+
+    def step(self) -> None:
+        """Look at the process and the connection, and draw the conclusions."""
+        if self.state == STOPPED:
+            return
+        if self.state == STOPPING:
+            self._step_stopping()
+        elif self._process and not self._process.running:
+            self._fail(BackendDied(self._process.death(), self._process.log_tail() if self.state == STARTING else ""))
+        elif self.state == STARTING:
+            self._step_starting()
+        else:
+            self._step_ready()
+
+    # ---------------------------------------------------------------------------------------------------------------
+
+    def _step_starting(self) -> None:
+        if self.client is None:
+            try:
+                endpoint = self._process.endpoint()
+                if endpoint:
+                    self._connect(endpoint)
+            except Problem as problem:
+                self._fail(problem)
+            return
+        if self.client.state == link.READY:
+            self._enter(READY)
+        elif self.client.state in (link.REFUSED, link.CLOSED):
+            self._fail(self.client.problem)
+        elif isinstance(self.client.problem, NoBackend) and self._process is None:
+            # The connection file was left behind, and its process id belongs to something else by now.
+            problem = self.client.problem
+            self._drop()
+            if self._may_launch:
+                self._launch()
+            else:
+                self._fail(problem)
+        elif time.monotonic() - self._since > SILENCE_LIMIT_S:
+            address = self.client.endpoint.address
+            self._fail(self.client.problem or NoBackend(f"Nobody answers at {address}.", "Stop it and start it again."))
+
+    def _step_ready(self) -> None:
+        if self.client.state in (link.REFUSED, link.CLOSED):
+            self._fail(self.client.problem)
+        elif self.client.state == link.LOST and self._process is None and not process_alive(self._pid):
+            self._fail(BackendDied("The backend ended."))
+        else:  # lost, but the process is there: libzmq connects again
+            self.problem = self.client.problem
+
+    def _step_stopping(self) -> None:
+        ended = not self._process.running if self._process else not process_alive(self._pid)
+        if not ended and time.monotonic() - self._since > STOP_LIMIT_S:
+            if self._process:
+                self._process.stop()
+            ended = True
+        if ended:
+            self._drop()
+            self._enter(STOPPED)
+
+    def _launch(self) -> None:
+        self._process = BackendProcess(self._executable, self.home)
+        self._pid = self._process.pid
+        self._enter(STARTING)
+
+    def _connect(self, endpoint: Endpoint) -> None:
+        if not is_loopback(endpoint.address) and not self._online():
+            raise Problem(
+                f"{endpoint.address} is another computer, and Blender is not allowed to go online.",
+                "Allow Online Access in Preferences > System > Network.",
+            )
+        self.client = Client(endpoint, self.version)
+        self._pid = endpoint.pid
+        self._enter(STARTING)
+
+    def _fail(self, problem: Problem | None) -> None:
+        if self._process and self._process.running:
+            self._process.ask_to_end()
+        self._drop()
+        self._enter(STOPPED)
+        self.problem = problem
+
+    def _drop(self) -> None:
+        if self.client:
+            self.client.close()
+        self.client, self._process = None, None
+
+    def _enter(self, state: str) -> None:
+        self.state, self._since = state, time.monotonic()

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From the user's choice to a running job: read the photos, send them, ask for the job. On a thread of its own."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..protocol import ProtocolError
+from ..protocol.messages import JobInfo, SceneCamera, SceneCameras, SceneFiles, StartJob
+from .client import Client
+from .problems import Problem
+from .upload import Blob, Cancelled, blob_of, folder_scene, send_blobs
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """What to reconstruct.
+
+    Either `folder`, or `cameras`: objects with name, width, height, K [3, 3], viewmat [4, 4] and source (a path, or the
+    photo's bytes), as scene/cameras.py makes them.
+    """
+
+    name: str
+    preset: tuple[str, ...]
+    settings: dict[str, Any] = field(default_factory=dict)
+    folder: Path | None = None
+    cameras: Sequence[Any] = ()
+
+
+class JobStart:
+    """A job on its way.
+
+    Attributes, written by its thread:
+        stage: what it does now, for the panel.
+        fraction: of the bytes at the backend, 0..1.
+        info: the started job, or None.
+        problem: why it failed, or None. Neither info nor problem at the end: cancelled.
+    """
+
+    def __init__(self, client: Client, wanted: Reconstruction):
+        self.client = client
+        self.wanted = wanted
+        self.stage = "Reading photos"
+        self.fraction = 0.0
+        self.info: JobInfo | None = None
+        self.problem: Problem | None = None
+        self._cancelled = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="milo job start", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def cancel(self) -> None:
+        self._cancelled.set()
+
+    def join(self, timeout_s: float) -> None:
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        try:
+            scene, blobs = self._scene()
+            self.stage = "Sending photos"
+            send_blobs(self.client, blobs, self._progress, self._cancelled)
+            self.stage = "Starting"
+            question = StartJob(self.wanted.name, scene, self.wanted.preset, self.wanted.settings)
+            self.info = self.client.request(question, timeout_s=60.0).result()
+        except Cancelled:
+            pass
+        except Problem as problem:
+            self.problem = problem
+        except ProtocolError as error:
+            self.problem = Problem(error.message, error.hint)
+        except Exception as error:  # a defect: say so in the panel, and keep the traceback for the console
+            self.problem = Problem(f"{type(error).__name__}: {error}", "This is a defect: please report it.")
+            raise
+
+    def _scene(self) -> tuple[SceneFiles | SceneCameras, list[Blob]]:
+        if self.wanted.folder is not None:
+            return folder_scene(self.wanted.folder, self._cancelled)
+        cameras, blobs = [], []
+        for camera in self.wanted.cameras:
+            blob = blob_of(camera.source, self._cancelled)
+            K, viewmat = tuple(camera.K.ravel().tolist()), tuple(camera.viewmat.ravel().tolist())
+            cameras.append(SceneCamera(camera.name, blob.hash, camera.width, camera.height, K, viewmat))
+            blobs.append(blob)
+        return SceneCameras(tuple(cameras)), blobs
+
+    def _progress(self, there: int, total: int) -> None:
+        self.fraction = there / total if total else 1.0

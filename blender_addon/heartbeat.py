@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What calls the session: a timer while Blender has a window, and a handler when a .blend is opened."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.app.handlers import persistent
+
+from . import session
+
+BUSY_S, IDLE_S = 0.1, 0.5
+
+_drawn: tuple = ()
+
+
+def tick() -> float:
+    """Poll, redraw the panel when it would look different, and say when to be called again."""
+    global _drawn
+    now = session.current()
+    busy = now.poll()
+    looks = appearance(now)
+    if looks != _drawn:
+        _drawn = looks
+        redraw()
+    return BUSY_S if busy or now.backend.state in ("starting", "stopping") else IDLE_S
+
+
+def appearance(now: session.Session) -> tuple:
+    """Everything the panel shows that changes without the user."""
+    info, trouble, start = now.job_info, now.trouble, now.starting
+    return (
+        now.backend.state,
+        now.backend.device,
+        now.job_state,
+        (info.job, info.revision) if info else None,
+        (trouble.message, trouble.hint) if trouble else None,
+        (start.stage, round(start.fraction, 2)) if start else None,
+        now.waiting,
+        now.refreshes,
+    )
+
+
+def redraw() -> None:
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "VIEW_3D":
+                area.tag_redraw()
+
+
+@persistent
+def on_load(_path: object) -> None:
+    """A .blend was opened: follow its job, in the window's scene or the first that has one."""
+    scenes = [bpy.context.scene, *bpy.data.scenes]
+    session.current().attach(next((scene for scene in scenes if scene.milo.job), bpy.context.scene))
+
+
+def register() -> None:
+    bpy.app.handlers.load_post.append(on_load)
+    bpy.app.timers.register(tick, first_interval=IDLE_S, persistent=True)
+
+
+def unregister() -> None:
+    bpy.app.timers.unregister(tick)
+    bpy.app.handlers.load_post.remove(on_load)

@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep the mesh as it is."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.props import BoolProperty
+from bpy.types import Operator
+
+from ..scene import mesh_object
+
+
+class MILO_OT_freeze(Operator):
+    """Keep the mesh as it is now: newer ones of the reconstruction are not applied to this object"""
+
+    bl_idname = "milo.freeze"
+    bl_label = "Freeze"
+    bl_options = {"REGISTER", "UNDO"}
+
+    freeze: BoolProperty(name="Freeze", description="Off: follow the reconstruction again", default=True)
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        obj = mesh_object.find(context.scene.milo.job)
+        if obj is None:
+            cls.poll_message_set("This scene has no mesh from a reconstruction yet")
+        return obj is not None
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        mesh_object.find(context.scene.milo.job).milo.frozen = self.freeze
+        return {"FINISHED"}
+
+
+CLASSES = (MILO_OT_freeze,)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Start, pause, resume and cancel a reconstruction."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import bpy
+from bpy.types import Operator
+
+from .. import session
+from ..connection.backend import READY
+from ..connection.job_start import Reconstruction
+from ..connection.problems import Problem
+from ..properties import parse_overrides
+from ..scene import cameras
+
+
+def blocked_by(context: bpy.types.Context) -> str:
+    """Why no reconstruction can be started now; empty if one can."""
+    choices = context.scene.milo
+    if session.current().job_state in ("starting", *session.ACTIVE):
+        return "A reconstruction is running: pause or cancel it first"
+    if choices.source == "FOLDER" and not choices.folder:
+        return "Choose a folder with photos first"
+    if choices.source == "CAMERAS" and not cameras.cameras_with_photo(context.scene):
+        return "No camera of this scene has a background image"
+    return ""
+
+
+def wanted_from(scene: bpy.types.Scene) -> Reconstruction:
+    """The user's choices as a request.
+
+    Raises:
+        CameraError, ValueError: something is wrong with them; the message says what.
+    """
+    choices = scene.milo
+    settings = parse_overrides(choices.overrides)
+    if choices.source == "FOLDER":
+        folder = Path(bpy.path.abspath(choices.folder)).resolve()
+        return Reconstruction(folder.name or "scene", (choices.preset,), settings, folder=folder)
+    return Reconstruction(scene.name, (choices.preset,), settings, cameras=cameras.photo_cameras(scene))
+
+
+class MILO_OT_reconstruct(Operator):
+    """Reconstruct a mesh from the chosen photos. Blender stays usable meanwhile"""
+
+    bl_idname = "milo.reconstruct"
+    bl_label = "Reconstruct"
+    bl_options = {"REGISTER"}
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        why_not = blocked_by(context)
+        if why_not:
+            cls.poll_message_set(why_not)
+        return not why_not
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            session.current().reconstruct(context.scene, wanted_from(context.scene))
+        except (cameras.CameraError, ValueError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        except Problem as problem:
+            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class MILO_OT_pause(Operator):
+    """Save the reconstruction and let it rest; Resume goes on from there"""
+
+    bl_idname = "milo.pause"
+    bl_label = "Pause"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        running = session.current().job_state in session.ACTIVE
+        if not running:
+            cls.poll_message_set("No reconstruction is running")
+        return running
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().pause()
+        return {"FINISHED"}
+
+
+class MILO_OT_resume(Operator):
+    """Go on with this scene's reconstruction from its last checkpoint. Starts the backend where needed"""
+
+    bl_idname = "milo.resume"
+    bl_label = "Resume"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        why_not = resume_blocked_by(context)
+        if why_not:
+            cls.poll_message_set(why_not)
+        return not why_not
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            session.current().resume(context.scene)
+        except Problem as problem:
+            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+def resume_blocked_by(context: bpy.types.Context) -> str:
+    """Why this scene's job cannot be resumed now; empty if it can."""
+    now = session.current()
+    if not context.scene.milo.job:
+        return "This scene has no reconstruction"
+    if now.job_state == "finished":
+        return "The reconstruction is finished"
+    if now.job_state in session.RESUMABLE or now.backend.state != READY:
+        return ""
+    return "The reconstruction is not paused"
+
+
+class MILO_OT_cancel(Operator):
+    """End the reconstruction. The mesh so far stays"""
+
+    bl_idname = "milo.cancel"
+    bl_label = "Cancel"
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        can = session.current().job_state in ("starting", *session.ACTIVE, "paused")
+        if not can:
+            cls.poll_message_set("No reconstruction is running")
+        return can
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        session.current().cancel()
+        return {"FINISHED"}
+
+
+CLASSES = (MILO_OT_reconstruct, MILO_OT_pause, MILO_OT_resume, MILO_OT_cancel)

@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The panel: backend, source, the buttons, progress, trouble."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.types import Context, Panel, UILayout
+
+from .. import session
+from ..connection.backend import READY, STOPPED
+from ..scene import cameras, mesh_object
+from . import words
+
+BACKEND_ICON = {"stopped": "UNLINKED", "starting": "SORTTIME", "ready": "LINKED", "stopping": "SORTTIME"}
+
+
+class MiloPanel:
+    bl_space_type = "VIEW_3D"
+    bl_region_type = "UI"
+    bl_category = "MILo"
+
+
+class MILO_PT_main(MiloPanel, Panel):
+    bl_idname = "MILO_PT_main"
+    bl_label = "MILo"
+
+    def draw(self, context: Context) -> None:
+        layout, now, choices = self.layout, session.current(), context.scene.milo
+        draw_backend(layout, now)
+
+        column = layout.column()
+        column.enabled = now.job_state not in ("starting", *session.ACTIVE)
+        column.row(align=True).prop(choices, "source", expand=True)
+        if choices.source == "FOLDER":
+            column.prop(choices, "folder", text="")
+        else:
+            found = len(cameras.cameras_with_photo(context.scene))
+            column.label(text=f"{found} cameras with a background image", icon="CAMERA_DATA")
+        column.prop(choices, "preset")
+
+        draw_buttons(layout, now)
+        draw_progress(layout, now)
+        draw_trouble(layout, context, now)
+
+
+def draw_backend(layout: UILayout, now: session.Session) -> None:
+    state = now.backend.state
+    row = layout.row()
+    device = f" ({now.backend.device})" if state == READY and now.backend.device else ""
+    row.label(text=f"Backend {state}{device}", icon=BACKEND_ICON[state])
+    if state == STOPPED:
+        row.operator("milo.start_backend", text="Start")
+    else:
+        row.operator("milo.stop_backend", text="Stop")
+
+
+def draw_buttons(layout: UILayout, now: session.Session) -> None:
+    row = layout.row(align=True)
+    row.scale_y = 1.4
+    if now.job_state in ("starting", *session.ACTIVE):
+        row.operator("milo.pause", icon="PAUSE")
+        row.operator("milo.cancel", icon="CANCEL")
+        return
+    row.operator("milo.reconstruct", icon="MESH_MONKEY")
+    scene_job = bpy.context.scene.milo.job
+    if scene_job and now.job_state != "finished":
+        row.operator("milo.resume", icon="PLAY")
+    if now.job_state == "paused":
+        row.operator("milo.cancel", icon="CANCEL")
+
+
+def draw_progress(layout: UILayout, now: session.Session) -> None:
+    if now.starting:
+        layout.progress(factor=now.starting.fraction, text=f"{now.starting.stage} ({now.starting.fraction:.0%})")
+        return
+    if now.job_state == "starting":
+        layout.label(text="Starting the backend", icon="SORTTIME")
+        return
+    info = now.job_info
+    if info is None:
+        return
+    if now.job_state == "running":
+        left = f", {words.duration(info.eta_s)} left" if info.eta_s is not None else ""
+        share = info.iteration / info.iterations if info.iterations else 0.0
+        layout.progress(factor=share, text=f"{words.stage(info.stage)}{left}")
+    else:
+        layout.label(text=f"{info.name}: {now.job_state}")
+    column = layout.column(align=True)
+    if info.iterations:
+        column.label(text=f"Iteration {info.iteration} of {info.iterations}")
+    if info.gaussians:
+        column.label(text=f"{words.count(info.gaussians)} splats, {words.count(info.vertices)} vertices")
+    if info.psnr is not None:
+        column.label(text=f"PSNR {info.psnr:.1f} dB")
+    if now.waiting:
+        column.label(text=now.waiting, icon="INFO")
+
+
+def draw_trouble(layout: UILayout, context: Context, now: session.Session) -> None:
+    trouble = now.trouble
+    if trouble is None:
+        return
+    scale = context.preferences.system.ui_scale
+    box = layout.box().column(align=True)
+    for i, line in enumerate(words.wrapped(trouble.message, context.region.width, scale)):
+        row = box.row()
+        row.alert = True
+        row.label(text=line, icon="ERROR" if i == 0 else "BLANK1")
+    for line in words.wrapped(trouble.hint, context.region.width, scale):
+        box.label(text=line, icon="BLANK1")
+
+
+class MILO_PT_mesh(MiloPanel, Panel):
+    bl_idname = "MILO_PT_mesh"
+    bl_parent_id = "MILO_PT_main"
+    bl_label = "Mesh"
+
+    def draw(self, context: Context) -> None:
+        layout, choices = self.layout, context.scene.milo
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(choices, "live_mesh")
+        column = layout.column()
+        column.enabled = choices.live_mesh
+        column.prop(choices, "max_triangles")
+        obj = mesh_object.find(choices.job)
+        if obj is not None:
+            what = "finished" if obj.milo.kind == "final" else obj.milo.kind
+            layout.label(text=f"{obj.name}: {what}, {words.count(obj.milo.triangles)} triangles", icon="MESH_DATA")
+        if obj is not None and obj.milo.frozen:
+            layout.operator("milo.freeze", text="Follow Again", icon="FILE_REFRESH").freeze = False
+        else:
+            layout.operator("milo.freeze", icon="FREEZE").freeze = True
+        layout.operator("milo.render_splats", icon="RENDER_STILL")
+
+
+class MILO_PT_settings(MiloPanel, Panel):
+    bl_idname = "MILO_PT_settings"
+    bl_parent_id = "MILO_PT_main"
+    bl_label = "Advanced"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        self.layout.prop(context.scene.milo, "overrides")
+
+
+CLASSES = (MILO_PT_main, MILO_PT_mesh, MILO_PT_settings)

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Figures as people read them. Imports no bpy."""
+
+from __future__ import annotations
+
+import textwrap
+
+STAGES = {
+    "loading": "Loading photos",
+    "splats": "Training splats",
+    "mesh": "Training splats and mesh",
+    "refine": "Refining the mesh",
+    "colours": "Colouring the mesh",
+    "saving": "Saving",
+}
+
+
+def duration(seconds: float) -> str:
+    """12 s, 3 min 20 s, 2 h 05 min."""
+    whole = max(0, round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def count(number: int) -> str:
+    """950, 12.3 k, 1.2 M."""
+    if number < 10_000:
+        return str(number)
+    if number < 1_000_000:
+        return f"{number / 1e3:.1f} k"
+    return f"{number / 1e6:.1f} M"
+
+
+def stage(name: str) -> str:
+    """A stage of the backend in words; unknown ones as they are."""
+    return STAGES.get(name, name.capitalize())
+
+
+def wrapped(text: str, width_px: float, scale: float) -> list[str]:
+    """Lines of a text for a region of a width in pixels at an interface scale."""
+    return textwrap.wrap(text, max(20, int((width_px - 50 * scale) / (6.2 * scale))))

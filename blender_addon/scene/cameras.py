@@ -1,0 +1,156 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cameras of a Blender scene as computer vision sees them, and the photos that lie behind them.
+
+viewmat: world to camera, x right, y down, z forward (Blender's cameras look along -z with y up).
+K: pixels, pixel (row r, column c) covers [c, c+1) x [r, r+1); the principal point follows the lens shift.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import bpy
+import numpy as np
+
+FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
+PHOTO_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
+
+
+class CameraError(Exception):
+    """A camera or its photo cannot be used; the message names it and says what to do."""
+
+
+@dataclass(frozen=True)
+class PhotoCamera:
+    """A camera and its photo: a file on disk, or the bytes packed in the .blend."""
+
+    name: str
+    width: int
+    height: int
+    K: np.ndarray  # [3, 3] float64, pixels of the photo
+    viewmat: np.ndarray  # [4, 4] float64
+    source: Path | bytes
+
+
+def viewmat_of(camera: bpy.types.Object) -> np.ndarray:
+    """World-to-camera matrix [4, 4] float64. A camera object's own scale does not count, as in Blender."""
+    return FLIP_YZ @ np.array(camera.matrix_world.normalized().inverted())
+
+
+def intrinsics(camera: bpy.types.Camera, width: int, height: int, pixel_aspect: float = 1.0) -> np.ndarray:
+    """K [3, 3] float64 of a perspective camera for a frame of width x height pixels.
+
+    pixel_aspect: height of a pixel over its width (render.pixel_aspect_y / pixel_aspect_x).
+    """
+    vertical = camera.sensor_fit == "VERTICAL"
+    sensor = camera.sensor_height if vertical else camera.sensor_width
+    if camera.sensor_fit == "AUTO":
+        vertical = width < pixel_aspect * height
+    fitted = pixel_aspect * height if vertical else width  # the side the sensor is fitted to, in pixel widths
+    fx = camera.lens / sensor * fitted
+    cx = width / 2 - camera.shift_x * fitted
+    cy = height / 2 + camera.shift_y * fitted / pixel_aspect
+    return np.array([[fx, 0.0, cx], [0.0, fx / pixel_aspect, cy], [0.0, 0.0, 1.0]])
+
+
+def frame_size(scene: bpy.types.Scene) -> tuple[int, int, float]:
+    """Width and height of the rendered frame in pixels (resolution percentage included), and the pixel aspect."""
+    render = scene.render
+    width = int(render.resolution_x * render.resolution_percentage / 100)
+    height = int(render.resolution_y * render.resolution_percentage / 100)
+    return width, height, render.pixel_aspect_y / render.pixel_aspect_x
+
+
+def photo_cameras(scene: bpy.types.Scene) -> list[PhotoCamera]:
+    """Every camera of the scene that has a background image, in the order of their names.
+
+    Raises:
+        CameraError: there is none, or one cannot be used.
+    """
+    with_photo = cameras_with_photo(scene)
+    if not with_photo:
+        raise CameraError(
+            f"No camera of scene {scene.name} has a background image: give each camera its photo under Camera "
+            "properties > Background Images."
+        )
+    bpy.context.view_layer.update()
+    return [photo_camera(obj, scene) for obj in with_photo]
+
+
+def cameras_with_photo(scene: bpy.types.Scene) -> list[bpy.types.Object]:
+    """The scene's cameras that show a background image, sorted by name."""
+    cameras = (obj for obj in scene.objects if obj.type == "CAMERA" and background_of(obj) is not None)
+    return sorted(cameras, key=lambda obj: obj.name)
+
+
+def background_of(camera: bpy.types.Object) -> bpy.types.CameraBackgroundImage | None:
+    """The camera's visible background photo, or None."""
+    if not camera.data.show_background_images:
+        return None
+    return next((bg for bg in camera.data.background_images if bg.source == "IMAGE" and bg.image), None)
+
+
+def photo_camera(camera: bpy.types.Object, scene: bpy.types.Scene) -> PhotoCamera:
+    """One camera with its background image."""
+    name, data, background = camera.name, camera.data, background_of(camera)
+    if data.type != "PERSP":
+        raise CameraError(f"Camera {name} is {data.type.title()}: MILo needs perspective cameras.")
+    moved = tuple(background.offset) != (0.0, 0.0) or background.scale != 1.0 or background.rotation != 0.0
+    if moved or background.use_flip_x or background.use_flip_y:
+        raise CameraError(
+            f"The background image of camera {name} is moved, scaled, rotated or flipped, so it does not show what "
+            "the camera sees: reset its offset, rotation, scale and flips."
+        )
+    width, height, source = photo_of(background.image, name)
+    frame_w, frame_h, aspect = frame_size(scene)
+    frame_K = intrinsics(data, frame_w, frame_h, aspect)
+    K = fit_to_photo(frame_K, (frame_w, frame_h), (width, height), aspect, background.frame_method)
+    suffix = PHOTO_SUFFIXES[background.image.file_format]
+    return PhotoCamera(bpy.path.clean_name(name) + suffix, width, height, K, viewmat_of(camera), source)
+
+
+def fit_to_photo(
+    K: np.ndarray, frame: tuple[int, int], photo: tuple[int, int], pixel_aspect: float, method: str
+) -> np.ndarray:
+    """K of the camera's frame -> K of a photo that lies in that frame by STRETCH, FIT or CROP."""
+    ratio_x = photo[0] / frame[0]  # photo pixels per frame pixel
+    ratio_y = photo[1] / frame[1]
+    if method != "STRETCH":  # the photo keeps its square pixels and fits inside the frame, or covers it
+        across, down = photo[0] / frame[0], photo[1] / (frame[1] * pixel_aspect)
+        ratio_x = max(across, down) if method == "FIT" else min(across, down)
+        ratio_y = ratio_x * pixel_aspect
+    to_photo = np.array(
+        [
+            [ratio_x, 0.0, photo[0] / 2 - ratio_x * frame[0] / 2],
+            [0.0, ratio_y, photo[1] / 2 - ratio_y * frame[1] / 2],
+            [0.0, 0.0, 1.0],
+        ]
+    )
+    return to_photo @ K
+
+
+def photo_of(image: bpy.types.Image, camera: str) -> tuple[int, int, Path | bytes]:
+    """Width, height, and where the photo's bytes are."""
+    if image.source != "FILE":
+        raise CameraError(
+            f"The background image {image.name} of camera {camera} is a {image.source.lower()}, not a still photo "
+            "from a file: save it as PNG or JPEG and choose that file."
+        )
+    path = Path(bpy.path.abspath(image.filepath, library=image.library)) if image.filepath else None
+    packed = bytes(image.packed_file.data) if image.packed_file else None
+    if packed is None and (path is None or not path.is_file()):
+        raise CameraError(
+            f"The photo of camera {camera} is missing: {path or image.name}. Choose File > External Data > Find "
+            "Missing Files."
+        )
+    width, height = image.size
+    if not (width and height):
+        raise CameraError(f"The photo of camera {camera} cannot be read: {path or image.name} is damaged or no image.")
+    if image.is_dirty:
+        raise CameraError(f"The photo of camera {camera} has unsaved changes: save the image {image.name} first.")
+    if image.file_format not in PHOTO_SUFFIXES:
+        raise CameraError(
+            f"The photo of camera {camera} is {image.file_format}: MILo reads JPEG, PNG, WebP, TIFF and BMP."
+        )
+    return width, height, packed if packed is not None else path

@@ -1,0 +1,302 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What goes on right now: the backend, the job on its way or under way, and the newest mesh.
+
+Lives on Blender's main thread. `poll` does all the work in small steps; a timer calls it while there is a window, and
+scripts call it in background, where timers never fire:
+
+    from bl_ext.user_default.milo import session
+    bpy.ops.milo.reconstruct()
+    session.current().wait(lambda s: s.job_state == "finished", timeout_s=600)
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+import bpy
+
+from . import preferences
+from .connection.backend import READY, STARTING, Backend
+from .connection.job_start import JobStart, Reconstruction
+from .connection.problems import Problem
+from .connection.watch import Watch
+from .protocol.messages import CancelJob, JobInfo, PauseJob, ResumeJob
+from .scene import mesh_object
+from .version import product_version
+
+BUDGET_S = 0.008  # of one poll, replies beyond it wait for the next
+RESUMABLE = ("paused", "interrupted", "failed", "cancelled")
+ACTIVE = ("queued", "running")
+
+
+class Session:
+    """One per Blender. All attributes are for the main thread."""
+
+    def __init__(self) -> None:
+        self.backend = Backend(product_version(), lambda: bpy.app.online_access)
+        self.starting: JobStart | None = None
+        self.watch: Watch | None = None
+        self.problem: Problem | None = None  # of the last thing the user asked for
+        self.waiting = ""  # why the newest mesh is not shown yet
+        self.refreshes = 0  # meshes applied since this session began
+        self._scene_name = ""
+        self._wanted: Callable[[], None] | None = None  # what to do once the backend is ready
+        self._replies: list[tuple[Future, Callable[[Any], None]]] = []
+
+    # -- what the panel and scripts read -----------------------------------------------------------------------------
+
+    @property
+    def job(self) -> str:
+        return self.watch.job if self.watch else ""
+
+    @property
+    def job_info(self) -> JobInfo | None:
+        return self.watch.info if self.watch else None
+
+    @property
+    def job_state(self) -> str:
+        """The job's state as last heard of; "starting" while photos are sent; "" without a job."""
+        if self.starting or (self._wanted and self.backend.state == STARTING):
+            return "starting"
+        info = self.job_info
+        if info and info.state in ACTIVE and self.backend.state != READY:
+            return "interrupted"
+        return info.state if info else ""
+
+    @property
+    def trouble(self) -> Problem | None:
+        """The problem to show, the most pressing first."""
+        if self.backend.problem and self.watch and self.job_state == "interrupted":
+            return Problem(
+                f"{self.backend.problem.message} The mesh so far is kept.",
+                "Press Resume to go on from the last checkpoint.",
+            )
+        if self.backend.problem:
+            return self.backend.problem
+        if self.problem:
+            return self.problem
+        if self.watch and self.watch.problem:
+            return self.watch.problem
+        info = self.job_info
+        if info and info.error:
+            return Problem(info.error, info.hint)
+        return None
+
+    # -- what operators do ---------------------------------------------------------------------------------------------
+
+    def start_backend(self, home: Path | None = None) -> None:
+        """Find or start the local backend. Raises Problem."""
+        self.problem = None
+        self.backend.start(preferences.program(), home or preferences.home())
+
+    def stop_backend(self) -> None:
+        self._wanted = None
+        if self.starting:
+            self.starting.cancel()
+        self.backend.stop()
+
+    def reconstruct(self, scene: bpy.types.Scene, wanted: Reconstruction) -> None:
+        """Start a new job for a scene, starting the backend first where needed. Raises Problem."""
+        self._scene_name = scene.name
+        self.watch, self.waiting = None, ""
+        scene.milo.job = ""
+        self._when_ready(lambda: self._begin(wanted))
+
+    def pause(self) -> None:
+        self.ask(PauseJob(self.job), self._told)
+
+    def cancel(self) -> None:
+        self._wanted = None
+        if self.starting:
+            self.starting.cancel()
+        elif self.watch:
+            self.ask(CancelJob(self.job), self._told)
+
+    def resume(self, scene: bpy.types.Scene) -> None:
+        """Go on with a scene's job from its last checkpoint, with a new backend where needed. Raises Problem."""
+        job = scene.milo.job
+        home = Path(scene.milo.backend_home) if scene.milo.backend_home else None
+        self._scene_name = scene.name
+
+        def go_on() -> None:
+            self.ask(ResumeJob(job), lambda info: self.follow(job, info))
+
+        self._when_ready(go_on, home)
+
+    def follow(self, job: str, info: JobInfo | None = None) -> None:
+        """Show a job's progress and meshes from now on."""
+        scene = self._scene_of(job)
+        live, max_triangles = (scene.milo.live_mesh, scene.milo.max_triangles) if scene else (True, 200_000)
+        self.watch = Watch(self.backend.client, job, live=live, max_triangles=max_triangles)
+        self.watch.info = info
+        self.waiting = ""
+
+    def attach(self, scene: bpy.types.Scene) -> None:
+        """After a .blend was opened: follow its job again if its backend is there."""
+        self.watch, self.problem, self.waiting, self._wanted = None, None, "", None
+        job = scene.milo.job
+        self._scene_name = scene.name
+        home = Path(scene.milo.backend_home) if scene.milo.backend_home else preferences.home()
+        if not job:
+            return
+        try:
+            there = self.backend.attach(home)
+        except Problem as problem:
+            self.problem = problem
+            return
+        if there:
+            self._wanted = lambda: self.follow(job)
+
+    def close(self) -> None:
+        """End threads, connection and the backend that Blender started."""
+        if self.starting:
+            self.starting.cancel()
+        self.backend.close()
+        if self.starting:
+            self.starting.join(5.0)
+
+    # -- the poll ------------------------------------------------------------------------------------------------------
+
+    def poll(self, budget_s: float = BUDGET_S) -> bool:
+        """Take a step. Returns whether more is to be expected."""
+        end = time.perf_counter() + budget_s
+        self.backend.step()
+        if self._wanted and self.backend.state == READY:
+            wanted, self._wanted = self._wanted, None
+            wanted()
+        if self.starting and self.starting.done:
+            self._started()
+        self._take_replies(end)
+        if self.watch:
+            self._rebind()
+            self.watch.keep_going()
+            if time.perf_counter() < end:
+                self._show_mesh()
+        return bool(self._wanted or self.starting or self._replies or (self.watch and not self.watch.complete))
+
+    def wait(self, condition: Callable[[Session], Any], timeout_s: float = 60.0) -> bool:
+        """Poll until the condition holds, for scripts. Returns whether it came to hold in time."""
+        end = time.monotonic() + timeout_s
+        while True:
+            self.poll(budget_s=1.0)
+            if condition(self):
+                return True
+            if time.monotonic() > end:
+                return False
+            time.sleep(0.02)
+
+    # ------------------------------------------------------------------------------------------------------------------
+
+    def _when_ready(self, action: Callable[[], None], home: Path | None = None) -> None:
+        self.problem = None
+        self._wanted = action
+        if self.backend.state != READY:
+            try:
+                self.backend.start(preferences.program(), home or preferences.home())
+            except Problem:
+                self._wanted = None
+                raise
+
+    def _begin(self, wanted: Reconstruction) -> None:
+        self.starting = JobStart(self.backend.client, wanted)
+
+    def _started(self) -> None:
+        done, self.starting = self.starting, None
+        self.problem = done.problem
+        scene = bpy.data.scenes.get(self._scene_name)
+        if done.info and scene:
+            scene.milo.job = done.info.job
+            scene.milo.backend_home = str(self.backend.home)
+            self.follow(done.info.job, done.info)
+
+    def ask(self, message: Any, then: Callable[[Any], None]) -> Future:
+        """Send a request; `then` gets the reply in a later poll, a refusal becomes the session's problem."""
+        future = self.backend.client.request(message)
+        self._replies.append((future, then))
+        return future
+
+    def _told(self, info: JobInfo) -> None:
+        if self.watch and self.watch.job == info.job:
+            self.watch.tell(info)
+
+    def _take_replies(self, end: float) -> None:
+        ready = [reply for reply in self._replies if reply[0].done()]
+        for reply in ready:
+            self._replies.remove(reply)
+            future, then = reply
+            error = future.exception()
+            if error is None:
+                then(future.result())
+            elif isinstance(error, Problem):
+                self.problem = error
+            else:
+                raise error
+            if time.perf_counter() > end:
+                return
+
+    def _rebind(self) -> None:
+        """Keep the watch on the present connection (there may be a new backend) and on the user's choices."""
+        if self.backend.state == READY and self.watch.client is not self.backend.client:
+            self.follow(self.watch.job)
+        scene = self._scene_of(self.watch.job)
+        if scene:
+            self.watch.live, self.watch.max_triangles = scene.milo.live_mesh, scene.milo.max_triangles
+        obj = mesh_object.find(self.watch.job)
+        self.watch.frozen = obj is not None and obj.milo.frozen
+
+    def _scene_of(self, job: str) -> bpy.types.Scene | None:
+        scene = next((scene for scene in bpy.data.scenes if scene.milo.job == job), None)
+        if scene is None:  # an undo went back to before the job: it goes on nevertheless
+            scene = bpy.data.scenes.get(self._scene_name)
+            if scene is not None and not scene.milo.job:
+                scene.milo.job, scene.milo.backend_home = job, str(self.backend.home)
+        return scene
+
+    def _show_mesh(self) -> None:
+        mesh = self.watch.mesh
+        if mesh is None:
+            return
+        obj = mesh_object.find(self.watch.job)
+        if obj is None:
+            scene = self._scene_of(self.watch.job)
+            if scene is None:
+                return
+            obj = mesh_object.create(self.watch.job, self.watch.info.name, scene)
+        self.waiting = ""
+        shown = (obj.milo.sequence, obj.milo.triangles) == (mesh.seq, len(mesh.faces))
+        if shown or obj.milo.frozen or obj.milo.sequence > mesh.seq:
+            return
+        self.waiting = mesh_object.why_wait(obj)
+        if self.waiting:
+            return
+        mesh_object.replace(obj, mesh.verts, mesh.faces, mesh.colors)
+        obj.milo.sequence, obj.milo.triangles = mesh.seq, len(mesh.faces)
+        obj.milo.iteration, obj.milo.kind = mesh.iteration, mesh.kind
+        self.refreshes += 1
+
+
+_current: Session | None = None
+
+
+def current() -> Session:
+    """The session of this Blender, made at first use after the add-on was enabled."""
+    global _current
+    if _current is None:
+        _current = Session()
+    return _current
+
+
+def poll() -> bool:
+    """One step of the current session, for scripts in background."""
+    return current().poll()
+
+
+def unregister() -> None:
+    global _current
+    if _current is not None:
+        _current.close()
+    _current = None
