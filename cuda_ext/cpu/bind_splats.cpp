@@ -1,4 +1,76 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "bindings.h"
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/unique_ptr.h>
 
-void bind_splats(nb::module_&) {}
+#include <memory>
+#include <optional>
+
+#include "bindings.h"
+#include "splat_geometry.h"
+
+using namespace milo;
+
+namespace {
+
+template <class T>
+using In = Array<const T>;
+template <class T>
+using Out = Array<T>;
+template <class T>
+using MaybeIn = std::optional<Array<const T>>;
+
+template <class T>
+const T* data_or_null(const MaybeIn<T>& array) { return array ? array->data() : nullptr; }
+
+template <class T>
+Gaussians<T> gaussians(const In<T>& means, const In<T>& scales, const In<T>& quats, const In<T>& opacities,
+                       const In<T>& sh_dc, const In<T>& sh_rest, int sh_degree) {
+    return {static_cast<int64_t>(means.shape(0)), means.data(), scales.data(), quats.data(), opacities.data(),
+            sh_dc.data(), sh_rest.data(), static_cast<int>(sh_rest.shape(1)), sh_degree, nullptr};
+}
+
+template <class T>
+void bind_geometry(nb::module_& m, const char* name) {
+    using Frame = GeometryFrame<T>;
+    nb::class_<Frame>(m, name)
+        .def_static(
+            "render",
+            [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc, In<T> sh_rest, int sh_degree,
+               In<T> viewmat, In<T> K, int height, int width, In<T> background, double kernel_size, double near_plane,
+               Out<T> image, Out<T> alpha, Out<T> expected_depth, Out<T> median_depth, Out<T> normal,
+               Out<int32_t> radii) {
+                const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
+                const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
+                const GeometryOptions<T> options = {T(kernel_size), T(near_plane), vec3_at(background.data(), 0)};
+                const GeometryImages<T> images = {image.data(), alpha.data(), expected_depth.data(),
+                                                  median_depth.data(), normal.data()};
+                nb::gil_scoped_release unlocked;
+                return std::make_unique<Frame>(camera, options, g, images, radii.data());
+            })
+        .def("backward",
+             [](const Frame& frame, In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc, In<T> sh_rest,
+                int sh_degree, In<T> image, In<T> alpha, In<T> expected_depth, In<T> median_depth, In<T> normal,
+                In<T> g_image, In<T> g_alpha, MaybeIn<T> g_expected_depth, MaybeIn<T> g_median_depth,
+                MaybeIn<T> g_normal, Out<T> g_means, Out<T> g_scales, Out<T> g_quats, Out<T> g_opacities,
+                Out<T> g_sh_dc, Out<T> g_sh_rest, Out<T> g_screen) {
+                 const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
+                 const GeometryImages<const T> images = {image.data(), alpha.data(), expected_depth.data(),
+                                                         median_depth.data(), normal.data()};
+                 const GeometryImageGrads<T> grads = {g_image.data(), g_alpha.data(), data_or_null(g_expected_depth),
+                                                      data_or_null(g_median_depth), data_or_null(g_normal)};
+                 const GaussianGrads<T> out = {g_means.data(), g_scales.data(), g_quats.data(), g_opacities.data(),
+                                               g_sh_dc.data(), g_sh_rest.data(), g_screen.data()};
+                 nb::gil_scoped_release unlocked;
+                 frame.backward(g, images, grads, out);
+             },
+             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none(),
+             nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
+}
+
+}  // namespace
+
+void bind_splats(nb::module_& m) {
+    bind_geometry<float>(m, "GeometryFrame32");
+    bind_geometry<double>(m, "GeometryFrame64");
+}

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Small vectors for host and device.  Freestanding: NVRTC compiles it without any standard header.
 #pragma once
+#ifndef __CUDACC_RTC__
+#include <math.h>
+#endif
 
 #ifdef __CUDACC__
 #define MILO_HD __host__ __device__ __forceinline__
@@ -35,6 +38,14 @@ template <class T>
 MILO_HD Vec3<T> cross(Vec3<T> a, Vec3<T> b) {
     return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
 }
+template <class T> MILO_HD Vec3<T> operator*(Vec3<T> a, Vec3<T> b) { return {a.x * b.x, a.y * b.y, a.z * b.z}; }
+template <class T> MILO_HD Vec3<T>& operator+=(Vec3<T>& a, Vec3<T> b) { return a = a + b; }
+template <class T> MILO_HD T length(Vec3<T> a) { return sqrt(dot(a, a)); }
+
+// Of two numbers; the second one when either is NaN.
+template <class T> MILO_HD T smaller(T a, T b) { return a < b ? a : b; }
+template <class T> MILO_HD T larger(T a, T b) { return a > b ? a : b; }
+template <class T> MILO_HD T clamped(T value, T low, T high) { return smaller(larger(value, low), high); }
 
 // A rigid world-to-camera motion and its rotation backwards (for gradients and normals).
 template <class T>

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "splat_geometry.h"
+
+#include "parallel.h"
+#include "splat_walk.h"
+
+namespace milo {
+namespace {
+
+// (i - cx, j - cy) over the focal lengths, without the half pixel (quirk Q5): distance along the ray over z depth.
+template <class T>
+T ray_length(const Camera<T>& camera, int i, int j) {
+    const T x = (T(i) - camera.cx) / camera.fx, y = (T(j) - camera.cy) / camera.fy;
+    return std::sqrt(x * x + y * y + T(1));
+}
+
+}  // namespace
+
+template <class T>
+GeometryFrame<T>::GeometryFrame(const Camera<T>& camera, const GeometryOptions<T>& options,
+                                const Gaussians<T>& gaussians, const GeometryImages<T>& images, int32_t* radii)
+    : camera_(camera),
+      options_(options),
+      placed_(gaussians.count),
+      splats_(gaussians.count),
+      transmittance_(int64_t(camera.width) * camera.height),
+      normal_length_(int64_t(camera.width) * camera.height),
+      median_at_(int64_t(camera.width) * camera.height),
+      walked_(camera.tiles_x() * camera.tiles_y()) {
+    project(gaussians, radii);
+    bins_ = bin(placed_, gaussians.count, camera.tiles_x(), camera.tiles_y());
+    parallel_for(bins_.tiles(), 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t k = begin; k < end; ++k) blend_tile(bins_.busiest[k], images);
+    });
+}
+
+template <class T>
+void GeometryFrame<T>::project(const Gaussians<T>& g, int32_t* radii) {
+    const Vec3<T> camera_centre = camera_.centre();
+    parallel_for(g.count, 256, [&](int64_t begin, int64_t end, int) {
+        for (int64_t i = begin; i < end; ++i) {
+            radii[i] = 0;
+            placed_.touched[i] = 0;
+            const Vec3<T> p = camera_.to_view(vec3_at(g.means, i));
+            if (!(p.z > options_.near_plane)) continue;
+            const Projection<T> r = project_gaussian(camera_, g, i, p, options_.kernel_size);
+            if (!r.footprint.valid) continue;
+            const Vec2<T> mean = milo::project(camera_, p);
+            int radius;
+            const TileRect rect = square_rect(camera_, mean, r.footprint, radius);
+            if (rect.empty()) continue;
+            radii[i] = radius;
+            const T opacity = g.opacities[i] * r.footprint.compensation;
+            if (!(opacity >= T(kAlphaMin))) continue;
+
+            placed_.depth[i] = p.z;
+            placed_.rect[i] = rect;
+            placed_.outline[i] = make_outline(mean, r.footprint, opacity);
+            placed_.touched[i] = tiles_of(rect, placed_.outline[i], camera_.tiles_x(), nullptr);
+            if (placed_.touched[i] == 0) continue;
+            GeometrySplat<T>& splat = splats_[i];
+            fill_splat(splat, mean, r.footprint, opacity);
+            splat.colour = clamped_colour(seen_colour(g, i, camera_centre).unclamped);
+            const RayPlane<T> plane = ray_plane(r.axes, r.s, r.clamped.t);
+            splat.distance = length(p);
+            splat.slope = {plane.slope.x / camera_.fx, plane.slope.y / camera_.fy};
+            splat.normal = plane.normal;
+        }
+    });
+}
+
+template <class T>
+void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
+    using V = Lanes<T>;
+    struct State {
+        TilePlane<T> transmittance, red, green, blue, distance, nx, ny, nz, median, median_at;
+    } s;
+    const TileArea area(camera_, tile);
+    open_pixels(s.transmittance, area);
+    for (auto* plane : {&s.red, &s.green, &s.blue, &s.distance, &s.nx, &s.ny, &s.nz, &s.median}) plane->fill(T(0));
+    s.median_at.fill(T(-1));
+
+    const V iota = V::iota();
+    const int64_t begin = bins_.tile_begin[tile], end = bins_.tile_begin[tile + 1];
+    int64_t k = begin;
+    for (; k < end; ++k) {
+        if ((k - begin) % kEndedCheck == kEndedCheck - 1 && all_ended(s.transmittance)) break;
+        const GeometrySplat<T>& splat = splats_[bins_.gaussian[k]];
+        const V position = V(T(k - begin));
+        walk_strips(placed_.outline[bins_.gaussian[k]], area, [&](int x, int top, int bottom) {
+            const V dx = V(splat.mean.x - T(area.x0 + x)) - iota;
+            const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
+            for (int y = top; y <= bottom; ++y) {
+                const T dy = splat.mean.y - T(area.y0 + y);
+                const V before = V::load(s.transmittance.at(x, y));
+                const BlendStep<V> step = blend_step(exponent(splat.falloff, dx, dy), V(splat.opacity), before);
+                const V w = step.weight;
+                const V distance = distance_x + V(splat.slope.y * dy);
+                const auto add = [&](TilePlane<T>& plane, V value) {
+                    (V::load(plane.at(x, y)) + w * value).store(plane.at(x, y));
+                };
+                step.transmittance.store(s.transmittance.at(x, y));
+                add(s.red, V(splat.colour.x));
+                add(s.green, V(splat.colour.y));
+                add(s.blue, V(splat.colour.z));
+                add(s.distance, distance);
+                add(s.nx, V(splat.normal.x));
+                add(s.ny, V(splat.normal.y));
+                add(s.nz, V(splat.normal.z));
+                const auto is_median = (w > V(T(0))) & (before > V(T(0.5)));
+                select(is_median, distance, V::load(s.median.at(x, y))).store(s.median.at(x, y));
+                select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
+            }
+        });
+    }
+    walked_[tile] = static_cast<int32_t>(k - begin);
+
+    const int64_t pixels = int64_t(camera_.width) * camera_.height;
+    for (int y = 0; y < area.height; ++y) {
+        const int64_t row = int64_t(area.y0 + y) * camera_.width + area.x0;
+        for (int x = 0; x < area.width; ++x) {
+            const int64_t o = row + x;
+            const T t = magnitude(*s.transmittance.at(x, y)), alpha = T(1) - t;
+            const T inverse_ray = T(1) / ray_length(camera_, area.x0 + x, area.y0 + y);
+            const Vec3<T> n = {*s.nx.at(x, y), *s.ny.at(x, y), *s.nz.at(x, y)};
+            const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(1e-12));
+            images.image[o] = *s.red.at(x, y) + t * options_.background.x;
+            images.image[o + pixels] = *s.green.at(x, y) + t * options_.background.y;
+            images.image[o + 2 * pixels] = *s.blue.at(x, y) + t * options_.background.z;
+            images.alpha[o] = alpha;
+            images.expected_depth[o] = alpha > T(0) ? *s.distance.at(x, y) * inverse_ray / alpha : T(0);
+            images.median_depth[o] = *s.median.at(x, y) * inverse_ray;
+            images.normal[o] = n.x * n_inverse;
+            images.normal[o + pixels] = n.y * n_inverse;
+            images.normal[o + 2 * pixels] = n.z * n_inverse;
+            transmittance_[o] = t;
+            normal_length_[o] = n_length;
+            median_at_[o] = static_cast<int32_t>(*s.median_at.at(x, y));
+        }
+    }
+}
+
+template <class T>
+void GeometryFrame<T>::backward(const Gaussians<T>& gaussians, const GeometryImages<const T>& images,
+                                const GeometryImageGrads<T>& grads, const GaussianGrads<T>& out) const {
+    Buffer<T> sums(kSums * bins_.instances());
+    const bool planes = grads.expected_depth != nullptr;
+    parallel_for(bins_.tiles(), 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t k = begin; k < end; ++k) {
+            if (planes)
+                blend_tile_backward<true>(bins_.busiest[k], images, grads, sums.data());
+            else
+                blend_tile_backward<false>(bins_.busiest[k], images, grads, sums.data());
+        }
+    });
+    gather_gradients<true>(camera_, gaussians, options_.kernel_size, bins_, sums.data(), out);
+}
+
+template <class T>
+template <bool planes>
+void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const T>& images,
+                                           const GeometryImageGrads<T>& grads, T* sums) const {
+    using V = Lanes<T>;
+    struct State {
+        TilePlane<T> transmittance, remaining;
+        TilePlane<T> red, green, blue, alpha;                       // gradients per unit of weight
+        TilePlane<T> distance, nx, ny, nz, median, median_at;
+    } s = {};   // padding must be finite: it is multiplied by weights of 0
+    const TileArea area(camera_, tile);
+    const int64_t begin = bins_.tile_begin[tile], end = bins_.tile_begin[tile + 1], stop = begin + walked_[tile];
+    std::fill(sums + kSums * begin, sums + kSums * end, T(0));
+    if (begin == stop) return;
+    open_pixels(s.transmittance, area);
+    s.median_at.fill(T(-1));
+    const int64_t pixels = int64_t(camera_.width) * camera_.height;
+    for (int y = 0; y < area.height; ++y) {
+        const int64_t row = int64_t(area.y0 + y) * camera_.width + area.x0;
+        for (int x = 0; x < area.width; ++x) {
+            const int64_t o = row + x;
+            const T a = T(1) - transmittance_[o];
+            const Vec3<T> g = {grads.image[o], grads.image[o + pixels], grads.image[o + 2 * pixels]};
+            T g_alpha = grads.alpha[o];
+            *s.red.at(x, y) = g.x;
+            *s.green.at(x, y) = g.y;
+            *s.blue.at(x, y) = g.z;
+            // The normalised outputs (expected depth, normal) contribute nothing to the total: scaling all weights
+            // together does not change them.
+            *s.remaining.at(x, y) = g.x * images.image[o] + g.y * images.image[o + pixels] +
+                                    g.z * images.image[o + 2 * pixels] + g_alpha * a;
+            if constexpr (planes) {
+                const T per_alpha = a > T(0) ? T(1) / a : T(0);
+                const T inverse_ray = T(1) / ray_length(camera_, area.x0 + x, area.y0 + y);
+                *s.distance.at(x, y) = grads.expected_depth[o] * inverse_ray * per_alpha;
+                g_alpha -= grads.expected_depth[o] * images.expected_depth[o] * per_alpha;
+                *s.median.at(x, y) = grads.median_depth[o] * inverse_ray;
+                *s.median_at.at(x, y) = T(median_at_[o]);
+                const Vec3<T> n = {images.normal[o], images.normal[o + pixels], images.normal[o + 2 * pixels]};
+                const Vec3<T> gn = {grads.normal[o], grads.normal[o + pixels], grads.normal[o + 2 * pixels]};
+                const T along = normal_length_[o] < T(1e-12) ? T(0) : dot(n, gn);
+                const T scale = T(1) / larger(normal_length_[o], T(1e-12));
+                *s.nx.at(x, y) = (gn.x - along * n.x) * scale;
+                *s.ny.at(x, y) = (gn.y - along * n.y) * scale;
+                *s.nz.at(x, y) = (gn.z - along * n.z) * scale;
+            }
+            *s.alpha.at(x, y) = g_alpha;
+        }
+    }
+
+    const V iota = V::iota(), zero = V(T(0));
+    const T half_width = T(0.5) * T(camera_.width), half_height = T(0.5) * T(camera_.height);
+    for (int64_t k = begin; k < stop; ++k) {
+        const GeometrySplat<T>& splat = splats_[bins_.gaussian[k]];
+        const V position = V(T(k - begin));
+        T* out = sums + kSums * k;
+        walk_strips(placed_.outline[bins_.gaussian[k]], area, [&](int x, int top, int bottom) {
+            const V dx = V(splat.mean.x - T(area.x0 + x)) - iota;
+            const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
+            const V abs_ax = V(half_width * splat.conic_a) * dx, abs_bx = V(half_height * splat.conic_b) * dx;
+            V red = zero, green = zero, blue = zero, q0 = zero, q1 = zero, q2 = zero, abs_sum = zero;
+            V d0 = zero, d1 = zero, nx = zero, ny = zero, nz = zero;
+            for (int y = top; y <= bottom; ++y) {
+                const T dy = splat.mean.y - T(area.y0 + y);
+                const V before = V::load(s.transmittance.at(x, y));
+                const BlendStep<V> step = blend_step(exponent(splat.falloff, dx, dy), V(splat.opacity), before);
+                step.transmittance.store(s.transmittance.at(x, y));
+                const V w = step.weight;
+                const V g_red = V::load(s.red.at(x, y)), g_green = V::load(s.green.at(x, y));
+                const V g_blue = V::load(s.blue.at(x, y));
+                V value = V(splat.colour.x) * g_red + V(splat.colour.y) * g_green + V(splat.colour.z) * g_blue +
+                          V::load(s.alpha.at(x, y));
+                red += w * g_red;
+                green += w * g_green;
+                blue += w * g_blue;
+                if constexpr (planes) {
+                    const V g_distance = V::load(s.distance.at(x, y));
+                    const V g_nx = V::load(s.nx.at(x, y)), g_ny = V::load(s.ny.at(x, y)), g_nz = V::load(s.nz.at(x, y));
+                    value += (distance_x + V(splat.slope.y * dy)) * g_distance + V(splat.normal.x) * g_nx +
+                             V(splat.normal.y) * g_ny + V(splat.normal.z) * g_nz;
+                    nx += w * g_nx;
+                    ny += w * g_ny;
+                    nz += w * g_nz;
+                    const V d = w * g_distance + select(position == V::load(s.median_at.at(x, y)),
+                                                        V::load(s.median.at(x, y)), zero);
+                    d0 += d;
+                    d1 += V(dy) * d;
+                }
+                const V remaining = V::load(s.remaining.at(x, y)) - w * value;
+                remaining.store(s.remaining.at(x, y));
+                const V g_alpha = alpha_gradient(step, before, value, remaining);
+                const V q = select(w > zero, step.unclamped * g_alpha, zero);
+                const V q_dy = V(dy) * q;
+                q0 += q;
+                q1 += q_dy;
+                q2 += V(dy) * q_dy;
+                abs_sum += magnitude(q) * (magnitude(abs_ax + V(half_width * splat.conic_b * dy)) +
+                                           magnitude(abs_bx + V(half_height * splat.conic_c * dy)));
+            }
+            const V q_dx = q0 * dx;
+            V total[kSums];
+            total[kSumColour] = red, total[kSumColour + 1] = green, total[kSumColour + 2] = blue;
+            total[kSumQ] = q0, total[kSumQx] = q_dx, total[kSumQy] = q1;
+            total[kSumQxx] = q_dx * dx, total[kSumQxy] = q1 * dx, total[kSumQyy] = q2;
+            total[kSumAbs] = abs_sum;
+            total[kSumD] = d0, total[kSumDx] = d0 * dx, total[kSumDy] = d1;
+            total[kSumNormal] = nx, total[kSumNormal + 1] = ny, total[kSumNormal + 2] = nz;
+            add_sums<kSums>(total, out);
+        });
+    }
+}
+
+template class GeometryFrame<float>;
+template class GeometryFrame<double>;
+
+}  // namespace milo

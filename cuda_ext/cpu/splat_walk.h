@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// How a tile is walked: Gaussians outside, strips of neighbouring pixel columns inside, rows innermost; only the rows
+// and columns that an outline touches.  spec: rasterization.md 9.3, 9.4
+#pragma once
+#include <algorithm>
+
+#include "lanes.h"
+#include "splat_project.h"
+
+namespace milo {
+
+// A per-pixel value of a tile.  Rows are padded so that a strip may start at any column.
+template <class T>
+struct TilePlane {
+    static constexpr int stride = kTile + Lanes<T>::count;
+    alignas(64) T value[kTile * stride];
+
+    T* at(int x, int y) { return value + y * stride + x; }
+    const T* at(int x, int y) const { return value + y * stride + x; }
+    void fill(T v) { std::fill_n(value, kTile * stride, v); }
+};
+
+// Pixels of a tile that lie inside the image.
+struct TileArea {
+    int x0, y0, width, height;
+
+    template <class T>
+    TileArea(const Camera<T>& camera, int tile)
+        : x0(tile % camera.tiles_x() * kTile),
+          y0(tile / camera.tiles_x() * kTile),
+          width(std::min(kTile, camera.width - x0)),
+          height(std::min(kTile, camera.height - y0)) {}
+};
+
+// Transmittance before anything is drawn: 1 inside the image; pixels outside count as ended.
+template <class T>
+void open_pixels(TilePlane<T>& transmittance, const TileArea& area) {
+    transmittance.fill(T(-1));
+    for (int y = 0; y < area.height; ++y) std::fill_n(transmittance.at(0, y), area.width, T(1));
+}
+
+template <class T>
+bool all_ended(const TilePlane<T>& transmittance) {
+    T most = T(-1);
+    for (const T t : transmittance.value) most = t > most ? t : most;
+    return most < T(0);
+}
+
+constexpr int kEndedCheck = 16;   // Gaussians between two looks whether the whole tile has ended
+
+// strip(x, top, bottom): Lanes<T>::count pixels from column x on, rows top..bottom, all within the tile's planes.
+template <class T, class Strip>
+MILO_INLINE void walk_strips(const Outline<T>& outline, const TileArea& area, Strip strip) {
+    int first, last;
+    if (!tile_columns(outline, area.x0, area.y0, first, last)) return;
+    for (int x = first; x <= last; x += Lanes<T>::count) {
+        int top, bottom;
+        const int right = std::min(x + Lanes<T>::count - 1, last);
+        if (column_rows(outline, area.x0, area.y0, x, right, top, bottom)) strip(x, top, bottom);
+    }
+}
+
+}  // namespace milo

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which tiles and which pixels a footprint can touch.  spec: rasterization.md 1.8, 9.3
+#pragma once
+#include "covariance.h"
+
+namespace milo {
+
+// Half-open, in tiles.
+struct TileRect {
+    int x0, x1, y0, y1;
+    MILO_HD bool empty() const { return x1 <= x0 || y1 <= y0; }
+};
+
+template <class T>
+MILO_HD int to_int_within(T value, int low, int high) {   // truncates; NaN becomes low
+    return int(clamped(value, T(low), T(high)));
+}
+
+template <class T>
+MILO_HD T largest_variance(const Footprint<T>& f, T floor) {
+    const T mid = T(0.5) * (f.a + f.c);
+    return mid + sqrt(larger(mid * mid - f.det, floor));
+}
+
+// Geometry raster: the square of 3 sigma is part of the result, since the falloff can still be visible at its border.
+template <class T>
+MILO_HD TileRect square_rect(const Camera<T>& camera, Vec2<T> mean, const Footprint<T>& f, int& radius) {
+    const T r = ceil(T(3) * sqrt(largest_variance(f, T(0.1))));
+    radius = to_int_within(r, 0, 1 << 30);
+    const int nx = camera.tiles_x(), ny = camera.tiles_y();
+    const T tile = kTile;
+    return {to_int_within((mean.x - r) / tile, 0, nx), to_int_within((mean.x + r + tile - 1) / tile, 0, nx),
+            to_int_within((mean.y - r) / tile, 0, ny), to_int_within((mean.y + r + tile - 1) / tile, 0, ny)};
+}
+
+// Training raster: opacity-aware, per axis.  An opacity below 1/255 keeps the widest extent (quirk Q10).
+template <class T>
+MILO_HD TileRect aware_rect(const Camera<T>& camera, Vec2<T> mean, const Footprint<T>& f, T opacity, int& radius) {
+    const T visible = T(2) * log(T(255) * opacity);
+    const T extent = visible >= T(0) ? smaller(T(sqrt(visible)), T(3.33)) : T(3.33);
+    const T rho = extent * sqrt(largest_variance(f, T(0.01)));
+    radius = to_int_within(T(ceil(rho)), 0, 1 << 30);
+    if (!(rho > T(0))) return {0, 0, 0, 0};
+    const T ex = smaller(T(extent * sqrt(f.a)), rho), ey = smaller(T(extent * sqrt(f.c)), rho);
+    const int nx = camera.tiles_x(), ny = camera.tiles_y();
+    const T tile = kTile;
+    return {to_int_within(T(floor((mean.x - ex) / tile)), 0, nx), to_int_within(T(ceil((mean.x + ex) / tile)), 0, nx),
+            to_int_within(T(floor((mean.y - ey) / tile)), 0, ny), to_int_within(T(ceil((mean.y + ey) / tile)), 0, ny)};
+}
+
+// For an ellipse about the origin: the interval of one coordinate over a slab of the other.
+template <class T>
+struct Slab {
+    T slope, square, curve;   // centre line, and half width^2 = square - curve v^2
+    T extent, turn;           // |v| <= extent; v of the point furthest along +u
+};
+
+template <class T>
+struct Interval {
+    T low, high;   // empty if low > high
+};
+
+// Variances uu, vv and covariance uv; level set of squared radius tau.
+template <class T>
+MILO_HD Slab<T> make_slab(T uu, T uv, T vv, T det, T tau) {
+    const T iv = T(1) / vv, k = det * iv;
+    return {uv * iv, k * tau, k * iv, T(sqrt(tau * vv)), T(uv * sqrt(tau / uu))};
+}
+
+template <class T>
+MILO_HD Interval<T> interval(const Slab<T>& s, T v_low, T v_high) {
+    const T low = larger(v_low, -s.extent), high = smaller(v_high, s.extent);
+    if (!(low <= high)) return {T(1), T(0)};
+    const T right = clamped(s.turn, low, high), left = clamped(-s.turn, low, high);
+    return {s.slope * left - sqrt(larger(s.square - s.curve * left * left, T(0))),
+            s.slope * right + sqrt(larger(s.square - s.curve * right * right, T(0)))};
+}
+
+// The region where a footprint is visible (alpha >= 1/255), a little enlarged: a superfluous pixel only costs time.
+template <class T>
+struct Outline {
+    T mx, my;
+    Slab<T> x_of_y, y_of_x;
+};
+
+// opacity: as it multiplies the falloff, at least 1/255.
+template <class T>
+MILO_HD Outline<T> make_outline(Vec2<T> mean, const Footprint<T>& f, T opacity) {
+    const T tau = T(2) * log(T(255) * opacity) * T(1.0001) + T(1e-3);
+    return {mean.x, mean.y, make_slab(f.a, f.b, f.c, f.det, tau), make_slab(f.c, f.b, f.a, f.det, tau)};
+}
+
+constexpr float kPixelSlack = 0.01f;   // rounding of positions, in pixels
+
+// Pixel columns (integers, within [0, kTile)) touched in the rows of the tile whose first pixel is (x, y).
+template <class T>
+MILO_HD bool tile_columns(const Outline<T>& o, int x, int y, int& first, int& last) {
+    const Interval<T> u = interval(o.x_of_y, T(y) - o.my - T(kPixelSlack), T(y + kTile - 1) - o.my + T(kPixelSlack));
+    const T left = u.low + (o.mx - T(x)), right = u.high + (o.mx - T(x));
+    if (u.low > u.high || left > T(kTile - 1) + T(kPixelSlack) || right < T(-kPixelSlack)) return false;
+    first = to_int_within(T(ceil(left - T(kPixelSlack))), 0, kTile - 1);
+    last = to_int_within(T(floor(right + T(kPixelSlack))), 0, kTile - 1);
+    return first <= last;
+}
+
+// Pixel rows (within [0, kTile)) touched in columns [first, last] of that tile.
+template <class T>
+MILO_HD bool column_rows(const Outline<T>& o, int x, int y, int first, int last, int& top, int& bottom) {
+    const Interval<T> v = interval(o.y_of_x, T(x + first) - o.mx - T(kPixelSlack), T(x + last) - o.mx + T(kPixelSlack));
+    const T low = v.low + (o.my - T(y)), high = v.high + (o.my - T(y));
+    if (v.low > v.high || low > T(kTile - 1) + T(kPixelSlack) || high < T(-kPixelSlack)) return false;
+    top = to_int_within(T(ceil(low - T(kPixelSlack))), 0, kTile - 1);
+    bottom = to_int_within(T(floor(high + T(kPixelSlack))), 0, kTile - 1);
+    return top <= bottom;
+}
+
+// Tiles [first, last) of tile row ty, within rect, that the outline meets.
+template <class T>
+MILO_HD void row_tiles(const Outline<T>& o, const TileRect& rect, int ty, int& first, int& last) {
+    const T y = T(ty * kTile);
+    const Interval<T> u = interval(o.x_of_y, y - o.my - T(kPixelSlack), y + T(kTile - 1) - o.my + T(kPixelSlack));
+    first = last = rect.x0;
+    if (u.low > u.high) return;
+    const T left = (u.low + o.mx - T(kPixelSlack) - T(kTile - 1)) / T(kTile);
+    const T right = (u.high + o.mx + T(kPixelSlack)) / T(kTile);
+    first = to_int_within(T(ceil(left)), rect.x0, rect.x1);
+    last = to_int_within(T(floor(right) + T(1)), rect.x0, rect.x1);
+}
+
+}  // namespace milo

@@ -1,0 +1,179 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Differentiable rasterisers of 3D Gaussians (spec rasterization.md, 1, 2, 5).
+
+Two pictures of the same Gaussians: `rasterize_geometry` (RaDe-GS: colour, depth, normal) and `rasterize_train`
+(Mini-Splatting2: colour and who owns the pixels), with the statistics and depth maps of the latter.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from .native import native
+
+
+class GeometryRender(NamedTuple):
+    """What `rasterize_geometry` returns."""
+
+    image: Tensor  # [3, H, W]
+    alpha: Tensor  # [H, W]
+    expected_depth: Tensor  # [H, W] z depth, world units, 0 where empty
+    median_depth: Tensor  # [H, W] z depth, world units, 0 where empty
+    normal: Tensor  # [3, H, W] unit, camera frame, facing the camera, 0 where empty
+    radii: Tensor  # [N] int32, pixels, 0 = not seen
+
+
+def rasterize_geometry(
+    means: Tensor,
+    scales: Tensor,
+    quats: Tensor,
+    opacities: Tensor,
+    sh_dc: Tensor,
+    sh_rest: Tensor,
+    viewmat: Tensor,
+    K: Tensor,
+    size: tuple[int, int],
+    *,
+    sh_degree: int = 0,
+    background: Tensor | None = None,
+    kernel_size: float = 0.0,
+    near: float = 0.2,
+    screen_grad: Tensor | None = None,
+) -> GeometryRender:
+    """Colour, depth and normal of Gaussians seen by a pinhole camera (RaDe-GS; spec rasterization.md, 2).
+
+    Args:
+        means: [N, 3] float, world units.
+        scales: [N, 3] float > 0, standard deviations, world units, 3D filter included.
+        quats: [N, 4] float, (w, x, y, z), need not be normalised.
+        opacities: [N] float in (0, 1), 3D filter included.
+        sh_dc, sh_rest: [N, 3] and [N, K - 1, 3] float, spherical harmonics; K a square, at least (sh_degree + 1)^2.
+        viewmat: [4, 4] float, world to camera; camera looks along +z, y down.
+        K: [3, 3] float, pixels.
+        size: (height, width).
+        sh_degree: degree in use, 0 to 3.
+        background: [3] float, colour behind the Gaussians; black if None.
+        kernel_size: low-pass added to the variances on the image, pixels^2.
+        near: Gaussians whose centre is not beyond this z depth are ignored, world units.
+        screen_grad: [N, 3] zeros requiring a gradient, or None. After backward its gradient is that of the projected
+            centres in normalised device units: x times W/2, y times H/2, and the sum over pixels of absolute values.
+
+    Returns:
+        GeometryRender. The median depth is that of the Gaussian which takes the transmittance to one half or below.
+
+    Differentiable in means, scales, quats, opacities, sh_dc and sh_rest, through all outputs but radii; the camera and
+    the background get no gradient. CPU; float32, or float64 for tests (all tensors alike).
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree; the message names the argument.
+    """
+    _check_gaussians(means, scales, quats, opacities)
+    _check_colours(means, sh_dc, sh_rest, sh_degree)
+    height, width = _check_camera(means, viewmat, K, size)
+    background = _background(means, background)
+    if screen_grad is None:
+        screen_grad = torch.zeros_like(means)
+    _check("screen_grad", screen_grad, means, means.shape)
+    outputs = _Geometry.apply(
+        means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background,
+        height, width, int(sh_degree), float(kernel_size), float(near),
+    )  # fmt: skip
+    return GeometryRender(*outputs)
+
+
+class _Geometry(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx, means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background,
+        height, width, sh_degree, kernel_size, near,
+    ):  # fmt: skip
+        gaussians = _ready(means, scales, quats, opacities, sh_dc, sh_rest)
+        image, normal = means.new_empty(3, height, width), means.new_empty(3, height, width)
+        alpha, expected, median = (means.new_empty(height, width) for _ in range(3))
+        radii = torch.empty(len(means), dtype=torch.int32)
+        frame_class = native.GeometryFrame64 if means.dtype == torch.float64 else native.GeometryFrame32
+        images = (image, alpha, expected, median, normal)
+        ctx.frame = frame_class.render(
+            *gaussians, sh_degree, *_ready(viewmat, K), height, width, *_ready(background), kernel_size, near,
+            *images, radii,
+        )  # fmt: skip
+        ctx.sh_degree = sh_degree
+        ctx.save_for_backward(*gaussians, *images)
+        ctx.mark_non_differentiable(radii)
+        ctx.set_materialize_grads(False)
+        return (*images, radii)
+
+    @staticmethod
+    def backward(ctx, g_image, g_alpha, g_expected, g_median, g_normal, _):
+        *saved, image, alpha, expected, median, normal = ctx.saved_tensors
+        planes = [(g_expected, expected), (g_median, median), (g_normal, normal)]
+        no_planes = all(g is None for g, _ in planes)
+        grads = [torch.empty_like(t) for t in (*saved, saved[0])]
+        ctx.frame.backward(
+            *saved, ctx.sh_degree, image, alpha, expected, median, normal,
+            _gradient(g_image, image), _gradient(g_alpha, alpha),
+            *((None, None, None) if no_planes else (_gradient(g, like) for g, like in planes)),
+            *grads,
+        )  # fmt: skip
+        return (*grads, *[None] * 8)
+
+
+def _ready(*tensors: Tensor) -> list[Tensor]:
+    """As the kernels take them."""
+    return [t.detach().contiguous() for t in tensors]
+
+
+def _gradient(gradient: Tensor | None, like: Tensor) -> Tensor:
+    return torch.zeros_like(like) if gradient is None else gradient.detach().contiguous()
+
+
+def _check(name: str, tensor: Tensor, like: Tensor, shape) -> None:
+    if not isinstance(tensor, Tensor):
+        raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}.")
+    if tuple(tensor.shape) != tuple(shape):
+        raise ValueError(f"{name} must have shape {list(shape)}, not {list(tensor.shape)}.")
+    if tensor.dtype != like.dtype:
+        raise ValueError(f"{name} must be {like.dtype} like means, not {tensor.dtype}.")
+    if tensor.device.type != "cpu":
+        raise ValueError(f"{name} is on {tensor.device}; the rasterisers run on the CPU: move it with .cpu().")
+
+
+def _check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Tensor) -> None:
+    if not isinstance(means, Tensor) or means.ndim != 2 or means.shape[1] != 3:
+        raise ValueError(f"means must be a tensor of shape [N, 3], not {list(getattr(means, 'shape', []))}.")
+    if means.dtype not in (torch.float32, torch.float64):
+        raise ValueError(f"means must be float32 or float64, not {means.dtype}.")
+    n = len(means)
+    _check("means", means, means, (n, 3))
+    _check("scales", scales, means, (n, 3))
+    _check("quats", quats, means, (n, 4))
+    _check("opacities", opacities, means, (n,))
+
+
+def _check_colours(means: Tensor, sh_dc: Tensor, sh_rest: Tensor, sh_degree: int) -> None:
+    if sh_degree not in (0, 1, 2, 3):
+        raise ValueError(f"sh_degree must be 0, 1, 2 or 3, not {sh_degree}.")
+    _check("sh_dc", sh_dc, means, (len(means), 3))
+    terms = sh_rest.shape[1] if isinstance(sh_rest, Tensor) and sh_rest.ndim == 3 else 0
+    _check("sh_rest", sh_rest, means, (len(means), terms, 3))
+    if terms < (sh_degree + 1) ** 2 - 1:
+        raise ValueError(f"sh_rest holds {terms} coefficients; sh_degree {sh_degree} needs {(sh_degree + 1) ** 2 - 1}.")
+
+
+def _check_camera(means: Tensor, viewmat: Tensor, K: Tensor, size: tuple[int, int]) -> tuple[int, int]:
+    _check("viewmat", viewmat, means, (4, 4))
+    _check("K", K, means, (3, 3))
+    height, width = (int(s) for s in size)
+    if height < 1 or width < 1:
+        raise ValueError(f"size must be (height, width), both at least 1, not {tuple(size)}.")
+    return height, width
+
+
+def _background(means: Tensor, background: Tensor | None) -> Tensor:
+    if background is None:
+        return means.new_zeros(3)
+    _check("background", background, means, (3,))
+    return background
