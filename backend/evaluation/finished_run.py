@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finished run read back from its folder, with its scene."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from milo.backend.config import Config
+from milo.backend.data.errors import SceneError
+from milo.backend.data.ply import read_mesh
+from milo.backend.data.scene import Scene, View, load_scene
+from milo.backend.gaussians.files import load_gaussians
+from milo.backend.rendering.scale import SceneScale, scene_scale
+from milo.backend.rendering.splats import Splats, render_view
+
+
+@dataclass(frozen=True, eq=False)
+class FinishedRun:
+    """What a reconstruction has left.
+
+    Attributes:
+        path: folder of the run.
+        config: as it ran.
+        scene: loaded with that configuration.
+        splats: activated Gaussians of splats.ply.
+        verts, faces, colors: of mesh.ply ([V, 3] float32, [F, 3] int32, [V, 3] uint8 or None).
+    """
+
+    path: Path
+    config: Config
+    scene: Scene
+    splats: Splats
+    verts: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray | None
+
+    @property
+    def background(self) -> Tensor:
+        """[3] colour behind masked photos and renders."""
+        return torch.full((3,), 1.0 if self.config.data.white_background else 0.0)
+
+    @property
+    def scale(self) -> SceneScale:
+        """Clip ranges, world units."""
+        return scene_scale(self.config, self.scene.extent)
+
+    def splat_image(self, view: View) -> Tensor:
+        """The splats as `view` sees them: [3, H, W] in [0, 1]."""
+        camera = view.camera
+        return render_view(self.splats, camera.viewmat, camera.K, camera.size, self.background).image
+
+
+def open_run(path: str | Path, scene: str | Path | None = None) -> FinishedRun:
+    """Read a run's folder.
+
+    Args:
+        path: the folder.
+        scene: the scene's folder; where the run found it if None.
+
+    Raises:
+        SceneError: the run is not finished, or its scene is not where it was.
+    """
+    path = Path(path)
+    if not (path / "config.json").is_file():
+        raise SceneError(path, "this is not the folder of a run (no config.json)", "Give the -o of `milo reconstruct`")
+    if not (path / "splats.ply").is_file() or not (path / "mesh.ply").is_file():
+        raise SceneError(path, "the run is not finished (no splats.ply and mesh.ply)", "Resume it first")
+    config = Config.from_dict(json.loads((path / "config.json").read_text(encoding="utf-8")))
+    loaded = load_scene(scene or scene_of(path), config.data)
+    splats = load_gaussians(path / "splats.ply").splats().detach()
+    return FinishedRun(path, config, loaded, splats, *read_mesh(path / "mesh.ply"))
+
+
+def scene_of(path: Path) -> Path:
+    """The folder of the scene that a run was made from.
+
+    Raises:
+        SceneError: the run does not say, or the folder is gone.
+    """
+    record = path / "run.json"
+    folder = json.loads(record.read_text(encoding="utf-8")).get("scene_path") if record.is_file() else None
+    if not folder or not Path(folder).is_dir():
+        raise SceneError(record, f"the scene of this run is not there ({folder})", "Give its folder with --scene")
+    return Path(folder)
