@@ -48,6 +48,13 @@ def contact_sheet(title: str, columns: Sequence[str], rows: Sequence[Sequence[Ce
     return page
 
 
+def spread(items: Sequence, most: int) -> list:
+    """At most `most` of the items, evenly, with the first and the last."""
+    if len(items) <= most:
+        return list(items)
+    return [items[round(i * (len(items) - 1) / max(most - 1, 1))] for i in range(most)]
+
+
 def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.load_default(size)
 
@@ -79,5 +86,12 @@ def _line(width: int, cells: Sequence[Cell], cell_width: int) -> Image.Image:
         scaled = round(cell.picture.shape[0] * cell_width / cell.picture.shape[1])
         picture = Image.fromarray(cell.picture).resize((cell_width, scaled), Image.Resampling.LANCZOS)
         band.paste(picture, (left, 0))
-        draw.text((left, height + 19), cell.caption, FAINT, _font(14), anchor="ls")
+        draw.text((left, height + 19), _fitted(cell.caption, 14, cell_width), FAINT, _font(14), anchor="ls")
     return band
+
+
+def _fitted(text: str, size: int, width: int) -> str:
+    """The text, cut where it would be wider than `width` pixels."""
+    while text and _font(size).getlength(text) > width:
+        text = text[:-1]
+    return text

@@ -50,10 +50,10 @@ class FinishedRun:
         """Clip ranges, world units."""
         return scene_scale(self.config, self.scene.extent)
 
-    def splat_image(self, view: View) -> Tensor:
-        """The splats as `view` sees them: [3, H, W] in [0, 1]."""
-        camera = view.camera
-        return render_view(self.splats, camera.viewmat, camera.K, camera.size, self.background).image
+    def splat_image(self, view: View, background: Tensor | None = None) -> Tensor:
+        """The splats as `view` sees them over `background` [3] (that of the run if None): [3, H, W] in [0, 1]."""
+        camera, background = view.camera, self.background if background is None else background
+        return render_view(self.splats, camera.viewmat, camera.K, camera.size, background).image
 
 
 def open_run(path: str | Path, scene: str | Path | None = None) -> FinishedRun:

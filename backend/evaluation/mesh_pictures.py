@@ -11,7 +11,9 @@ from torch.nn.functional import avg_pool2d, normalize
 from milo.backend.data.cameras import Camera
 from milo.cuda_ext.triangles import face_normals, interpolate, visibility
 
-BACKGROUND = (0.09, 0.095, 0.105)   # behind meshes; that of the contact sheet too
+from .contact_sheet import PAGE
+
+BACKGROUND = tuple(value / 255 for value in PAGE)   # behind meshes: they stand on the page of the contact sheet
 CLAY = 0.86
 SUPERSAMPLING = 2                   # rendered at this multiple of the picture's size, then averaged
 KEY_LIGHT = (-0.45, -0.70, -0.55)   # towards the light, camera frame: from above, left and behind the camera

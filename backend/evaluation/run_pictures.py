@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import torch
 from PIL import Image
 
 from milo.backend.data.ply import read_mesh
 from milo.backend.data.scene import View
 
-from .contact_sheet import Cell, contact_sheet
+from .contact_sheet import Cell, contact_sheet, spread
 from .finished_run import FinishedRun, open_run
 from .image_metrics import psnr, quantised
-from .mesh_pictures import MeshPainter
+from .mesh_pictures import BACKGROUND, MeshPainter
 
 SHEET_VIEWS = 4
 SHEET_STAGES = 6
@@ -64,14 +65,15 @@ def make_pictures(path: str | Path, *, views: str = "test", scene: str | Path | 
 def pictures_of(run: FinishedRun, view: View) -> dict[str, np.ndarray]:
     """What one view sees, by kind: photo, splats, mesh (vertex colours, if any), shaded, normals; [H, W, 3] uint8."""
     painter = painter_of(run, run.verts, run.faces, view)
-    pictures = {"photo": _bytes(view.target(run.background)), "splats": _bytes(run.splat_image(view))}
+    background = run.background if view.mask is None else torch.tensor(BACKGROUND)   # as behind the meshes
+    pictures = {"photo": _bytes(view.target(background)), "splats": _bytes(run.splat_image(view, background))}
     if run.colors is not None:
         pictures["mesh"] = painter.colored(run.colors)
     return pictures | {"shaded": painter.shaded(), "normals": painter.normals()}
 
 
 def sheet_of(run: FinishedRun, views: Sequence[View], stages: Sequence[StageMesh]) -> Image.Image:
-    """The contact sheet: a row per view, and a strip of the mesh at several stages seen by the first view."""
+    """The contact sheet: a row per view, and a strip of the mesh at several stages."""
     headings = {"photo": "photo", "splats": "splats", "mesh": "mesh, vertex colours", "shaded": "mesh, shaded",
                 "normals": "mesh, normals"}
     rows, kinds = [], []
@@ -82,11 +84,11 @@ def sheet_of(run: FinishedRun, views: Sequence[View], stages: Sequence[StageMesh
         captions = {"photo": view.camera.name, "splats": f"{quality:.2f} dB"}
         rows.append([Cell(picture, captions.get(kind, "")) for kind, picture in pictures.items()])
     meshes = spread(list(stages), SHEET_STAGES - 1)
-    strip = [Cell(painter_of(run, mesh.verts, mesh.faces, views[0]).shaded(),
+    if meshes:
+        meshes.append(StageMesh("final", run.verts, run.faces))
+    view = views[len(views) // 3]
+    strip = [Cell(painter_of(run, mesh.verts, mesh.faces, view).shaded(),
                   f"{mesh.caption}: {len(mesh.faces):,} triangles") for mesh in meshes]
-    if strip:
-        strip.append(Cell(painter_of(run, run.verts, run.faces, views[0]).shaded(),
-                          f"final: {len(run.faces):,} triangles"))
     subtitle = f"{len(run.splats.means):,} Gaussians, {len(run.verts):,} vertices, {len(run.faces):,} triangles"
     return contact_sheet(run.scene.name, [headings[kind] for kind in kinds], rows, strip, "The mesh on its way",
                          subtitle)
@@ -109,13 +111,6 @@ def kept_stages(path: Path) -> list[StageMesh]:
         label = f"iteration {int(iteration)}" + (", depth fusion" if kind == "provisional" else "")
         stages.append(StageMesh(label, verts, faces))
     return stages
-
-
-def spread(items: Sequence, most: int) -> list:
-    """At most `most` of the items, evenly, with the first and the last."""
-    if len(items) <= most:
-        return list(items)
-    return [items[round(i * (len(items) - 1) / max(most - 1, 1))] for i in range(most)]
 
 
 def _bytes(image) -> np.ndarray:
