@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 import pytest
 from hypothesis import strategies as st
+
 from milo.protocol import schema
 from milo.protocol.messages import MESSAGES, MeshSnapshot, Picture, PutBlob, SceneFile, SceneFiles, StartJob
 

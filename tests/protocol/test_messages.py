@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack, unpack
 from milo.protocol import messages as m
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+
 from milo.protocol import ProtocolError, pack, unpack
 from milo.protocol import messages as m
 from milo.protocol.envelope import scan

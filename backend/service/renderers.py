@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes that draw splats (render_worker.py): started when somebody looks, ended when nobody does.
+
+A view that is being turned asks faster than a CPU can draw: each process draws one picture at a time, and of the
+requests of one client that wait, only the newest is drawn; the older ones are answered with Nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from milo.protocol import pack
+from milo.protocol.messages import Error, Nothing, RenderSplats
+
+from .launcher import new_group
+from .peer import Peer
+from .pipes import read_frames, write_frames
+from .render_worker import PAINTER
+
+IDLE_S = 60.0
+PATIENCE_S = 120.0     # for one picture
+MOST = 2               # processes at once; each holds torch
+
+
+class Renderers:
+    """send(client, frames) and reply(peer, message) answer; post runs a function on the server's loop."""
+
+    def __init__(self, jobs: Path, device: str, codec: str, painter: str | None,
+                 post: Callable[[Callable[[], None]], None], send: Callable[[bytes, list], None],
+                 reply: Callable[[Peer, Any], None]):
+        self.jobs, self.device, self.codec, self.painter = jobs, device, codec, painter or PAINTER
+        self.post, self.send, self.reply = post, send, reply
+        self._renderers: dict[str, _Renderer] = {}
+
+    def ask(self, peer: Peer, request: RenderSplats) -> None:
+        renderer = self._renderers.get(request.job)
+        if renderer is None:
+            self._make_room()
+            renderer = self._renderers[request.job] = _Renderer(self, request.job)
+        renderer.ask(peer, request)
+
+    def tick(self) -> None:
+        now = time.monotonic()
+        for job, renderer in list(self._renderers.items()):
+            if renderer.drawing is None and now - renderer.used_at > IDLE_S:
+                self.close(job)
+            elif renderer.drawing is not None and now - renderer.used_at > PATIENCE_S:
+                renderer.process.kill()       # its end answers everybody
+
+    def close(self, job: str) -> None:
+        """End the process of a job, if there is one."""
+        if (renderer := self._renderers.pop(job, None)) is not None:
+            renderer.close()
+
+    def close_all(self) -> None:
+        for job in list(self._renderers):
+            self.close(job)
+
+    def _make_room(self) -> None:
+        if len(self._renderers) >= MOST:
+            self.close(min(self._renderers, key=lambda job: self._renderers[job].used_at))
+
+    def forget(self, renderer: _Renderer) -> None:
+        if self._renderers.get(renderer.job) is renderer:
+            del self._renderers[renderer.job]
+
+
+class _Renderer:
+    def __init__(self, owner: Renderers, job: str):
+        self.owner, self.job = owner, job
+        self.drawing: Peer | None = None
+        self.waiting: dict[bytes, tuple[Peer, RenderSplats]] = {}     # the newest of each client
+        self.used_at = time.monotonic()
+        folder = owner.jobs / job
+        command = [sys.executable, "-m", "milo.backend.service.render_worker", str(folder), "--device", owner.device,
+                   "--codec", owner.codec, "--painter", owner.painter]
+        with open(folder / "render.log", "wb") as stderr:
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
+                                            **new_group())
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def ask(self, peer: Peer, request: RenderSplats) -> None:
+        if (older := self.waiting.pop(peer.client, None)) is not None:
+            self.owner.reply(older[0], Nothing())
+        self.waiting[peer.client] = (peer, request)
+        self._next()
+
+    def _next(self) -> None:
+        if self.drawing is not None or not self.waiting:
+            return
+        self.drawing, request = self.waiting.pop(next(iter(self.waiting)))
+        self.used_at = time.monotonic()
+        with contextlib.suppress(OSError):     # dead: the reader says so
+            write_frames(self.process.stdin, pack(request, self.drawing.request_id))
+
+    def _read(self) -> None:
+        with contextlib.suppress(ValueError, OSError):
+            while (frames := read_frames(self.process.stdout)) is not None:
+                self.owner.post(lambda frames=frames: self._drawn(frames))
+        self.process.wait()
+        self.owner.post(self._ended)
+
+    def _drawn(self, frames: list[bytes]) -> None:
+        if self.drawing is not None:
+            self.owner.send(self.drawing.client, frames)
+        self.drawing, self.used_at = None, time.monotonic()
+        self._next()
+
+    def _ended(self) -> None:
+        self.owner.forget(self)
+        unanswered = [peer for peer, _ in self.waiting.values()] + ([self.drawing] if self.drawing else [])
+        self.waiting, self.drawing = {}, None
+        for peer in unanswered:
+            self.owner.reply(peer, Error("worker_died", "The process that draws the splats has ended.",
+                                         "Look again; if it happens again, the view may be too large for the memory."))
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()     # it ends at the end of its input
+        if self.drawing is not None:
+            self.process.kill()

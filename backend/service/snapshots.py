@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Meshes of a running job on disk: written by its worker, read by the server.
+
+snapshots/00000012/         appears by a rename when it is complete
+    snapshot.json           {"format": 1, "kind", "iteration", "triangles"}
+    verts.npy               [V, 3] float32, world
+    faces.npy               [F, 3] int32
+    colors.npy              [V, 3] uint8, sRGB
+    preview.png             a picture of the moment, where there was one
+    lod-200000/             the same three arrays with at most so many triangles (lod.py), made when it is first wanted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .files import write_json
+from .lod import write_lod
+from .mesh_files import Mesh, check, lod_path, read_mesh, write_mesh
+
+FORMAT = 1
+KEPT = 3
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    seq: int
+    kind: str
+    iteration: int
+    triangles: int       # of the full mesh
+    mesh: Mesh
+
+
+def sequence(folder: Path) -> list[int]:
+    """The numbers of the snapshots that are there, oldest first."""
+    try:
+        return sorted(int(entry.name) for entry in folder.iterdir() if entry.name.isdigit())
+    except FileNotFoundError:
+        return []
+
+
+def path(folder: Path, seq: int) -> Path:
+    return folder / f"{seq:08d}"
+
+
+def write_snapshot(folder: Path, seq: int, kind: str, iteration: int, mesh: Mesh, preview: np.ndarray | None,
+                   lod_triangles: int) -> None:
+    """Write a mesh, with its level of detail for live views, and remove all but the newest ones.
+
+    preview: [H, W, 3] uint8 or None.
+    Raises ValueError if the arrays are not a mesh.
+    """
+    check(mesh)
+    building = folder / f".{seq:08d}"
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    write_mesh(building, mesh)
+    if len(mesh.faces) > lod_triangles:
+        write_lod(building, lod_triangles, mesh)
+    if preview is not None:
+        from PIL import Image
+        Image.fromarray(np.ascontiguousarray(preview, np.uint8)).save(building / "preview.png", compress_level=1)
+        shutil.copyfile(building / "preview.png", folder / ".preview.png")
+        os.replace(folder / ".preview.png", folder.parent / "preview.png")
+    write_json(building / "snapshot.json",
+               {"format": FORMAT, "kind": kind, "iteration": iteration, "triangles": len(mesh.faces)})
+    os.replace(building, path(folder, seq))
+    for old in sequence(folder)[:-KEPT]:
+        shutil.rmtree(path(folder, old), ignore_errors=True)
+
+
+def read_snapshot(folder: Path, seq: int, max_triangles: int) -> Snapshot | None:
+    """A snapshot with at most `max_triangles` (0: all). None if that level of detail has not been made yet.
+
+    Raises OSError or ValueError if the snapshot is not (or no longer) there.
+    """
+    source = path(folder, seq)
+    about = json.loads((source / "snapshot.json").read_text("utf-8"))
+    if about.get("format") != FORMAT:
+        raise ValueError(f"{source} has format {about.get('format')}; this version of MILo reads {FORMAT}.")
+    mesh_folder = source
+    if 0 < max_triangles < about["triangles"]:
+        mesh_folder = lod_path(source, max_triangles)
+        if not mesh_folder.is_dir():
+            return None
+    return Snapshot(seq, about["kind"], about["iteration"], about["triangles"], read_mesh(mesh_folder))
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed worker left half-written."""
+    with contextlib.suppress(FileNotFoundError):
+        for entry in folder.iterdir():
+            if entry.name.startswith("."):
+                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()

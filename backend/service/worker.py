@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process of one job: builds its scene, reconstructs, writes snapshots, tells the server.
+
+    python -m milo.backend.service.worker JOB_FOLDER --blobs FOLDER --device cpu [--runner module:function]
+
+stdin: "stop" (in fact anything) asks for a checkpoint and the end; so does its end, for then the server is gone.
+stdout: words (words.py); whatever else libraries print there goes to stderr. stderr: the job's log.
+
+A runner is `run(folder, device, should_stop) -> Iterator[Progress | Snapshot | Finished]` with the values that
+`milo.backend.training.reconstruct` yields. The seam is there for other launchers and for tests.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from milo.protocol import ProtocolError
+
+from .blobs import Blobs
+from .files import is_full, lock
+from .job_folder import build_scene, read_request
+from .mesh_files import Mesh
+from .snapshots import remove_unfinished, sequence, write_snapshot
+from .words import Ended, GaveUp, Progressed, SnapshotWritten, say
+
+RUNNER = "milo.backend.service.worker:reconstruct_scene"
+INTERVAL_KEY = "service.snapshot_interval_s"   # a setting of the job: seconds between live meshes
+INTERVAL_S = 2.0
+LIVE_TRIANGLES = 200_000                       # level of detail made in advance: the default of mesh.next
+PROGRESS_EVERY_S = 0.2
+ORPHAN_S = 120.0                               # an orphan that has not saved by then is stuck
+
+
+def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]) -> Iterator[Any]:
+    """The runner of the product: load the scene and the settings, train."""
+    from milo.backend.config import load_config
+    from milo.backend.data.scene import load_scene
+    from milo.backend.training import reconstruct
+
+    request = read_request(folder)
+    settings = {key: value for key, value in request.settings.items() if not key.startswith("service.")}
+    config = load_config(request.preset, settings)
+    scene = load_scene(folder / "scene", config.data)
+    yield from reconstruct(scene, config, folder / "run", device=device, should_stop=should_stop, resume=True)
+
+
+class StopRequest:
+    """Set by anything on stdin, or by its end."""
+
+    def __init__(self):
+        self._event = threading.Event()
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def __call__(self) -> bool:
+        return self._event.is_set()
+
+    def _listen(self) -> None:
+        while os.read(0, 4096):     # not sys.stdin: its lock would be held at the interpreter's end
+            self._event.set()
+        self._event.set()
+        time.sleep(ORPHAN_S)
+        os._exit(1)
+
+
+class Reporter:
+    """Turns what a reconstruction yields into snapshots on disk and words for the server."""
+
+    def __init__(self, folder: Path, pipe, interval_s: float):
+        self.snapshots, self.pipe, self.interval_s = folder / "snapshots", pipe, interval_s
+        remove_unfinished(self.snapshots)
+        self.seq = max(sequence(self.snapshots), default=0)
+        self.last_progress = self.last_snapshot = float("-inf")
+        self.held: Progressed | None = None
+
+    def progress(self, event) -> None:
+        word = Progressed(event.stage, event.iteration, event.iterations, event.loss, event.gaussians, event.vertices,
+                          event.eta_s, event.psnr)
+        now = time.monotonic()
+        if now - self.last_progress >= PROGRESS_EVERY_S:
+            self.last_progress, self.held = now, None
+            say(self.pipe, word)
+        else:
+            self.held = word
+
+    def flush(self) -> None:
+        """Say the progress that was held back."""
+        if self.held is not None:
+            say(self.pipe, self.held)
+            self.held = None
+
+    def snapshot(self, event) -> None:
+        now = time.monotonic()
+        if event.kind == "live" and now - self.last_snapshot < self.interval_s:
+            return
+        self.seq += 1
+        try:
+            write_snapshot(self.snapshots, self.seq, event.kind, event.iteration,
+                           Mesh(event.verts, event.faces, event.colors), event.preview, LIVE_TRIANGLES)
+        except (ValueError, OSError) as error:      # a picture of the work, not the work itself
+            print(f"snapshot at iteration {event.iteration} not written: {error}", file=sys.stderr, flush=True)
+            return
+        self.last_snapshot = time.monotonic()
+        self.flush()
+        say(self.pipe, SnapshotWritten(self.seq, event.kind, event.iteration, len(event.faces)))
+
+
+def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
+    """Do the job; the exit status."""
+    held = _wait_for_lock(folder / "worker.lock")
+    if held is None:
+        say(pipe, GaveUp("An earlier worker of this job is still saving.", "Resume again in a minute."))
+        return 1
+    should_stop = StopRequest()
+    try:
+        say(pipe, Progressed("loading"))
+        request = read_request(folder)
+        store = Blobs(blobs)
+        build_scene(folder, store.path)
+        (folder / "run").mkdir(exist_ok=True)
+        module, _, name = runner.partition(":")
+        run = getattr(importlib.import_module(module), name)
+        reporter = Reporter(folder, pipe, float(request.settings.get(INTERVAL_KEY, INTERVAL_S)))
+        for event in run(folder, device, should_stop):
+            if hasattr(event, "stage"):             # Progress
+                reporter.progress(event)
+            elif hasattr(event, "verts"):           # Snapshot
+                reporter.snapshot(event)
+            else:                                   # Finished
+                reporter.flush()
+                say(pipe, Ended(event.stopped, event.psnr))
+        return 0
+    except Exception as error:
+        traceback.print_exc()
+        say(pipe, explain(error))
+        return 1
+
+
+def explain(error: Exception) -> GaveUp:
+    """A failure as a sentence for the panel, and what to do."""
+    text = str(error).strip().splitlines()[0][:1000] if str(error).strip() else type(error).__name__
+    hint = getattr(error, "hint", "")
+    if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
+        return GaveUp(f"Out of memory: {text}", "Use fewer or smaller photos, or a smaller preset, then resume.")
+    if is_full(error):
+        return GaveUp("The backend's disk is full.", "Free space on the backend, then resume.")
+    if isinstance(error, ProtocolError | ValueError | FileNotFoundError):
+        return GaveUp(text, hint if isinstance(hint, str) and hint not in text else "")
+    return GaveUp(f"{type(error).__name__}: {text}", "The job's log says more.")
+
+
+def _wait_for_lock(path: Path, patience_s: float = 60.0):
+    """The worker of a server that was killed may still be saving its checkpoint."""
+    deadline = time.monotonic() + patience_s
+    while (held := lock(path)) is None and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return held
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="milo.backend.service.worker")
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--blobs", type=Path, required=True)
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--runner", default=RUNNER)
+    args = parser.parse_args()
+    pipe = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)       # nothing but words may reach the server
+    return work(args.folder, args.blobs, args.device, args.runner, pipe)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A reconstruction without torch, for tests: counts iterations, yields meshes, saves and resumes, dies when told to.
+
+Settings of the job (fake.*): iterations, step_s, snapshot_every, triangles, die ("signal", "exit", "error", "memory"),
+die_at, deaf (ignores requests to stop and SIGTERM), chatter (prints rubbish on stdout), held_until (a file).
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from milo.backend.service.job_folder import read_request
+
+
+@dataclass
+class Progress:
+    stage: str
+    iteration: int
+    iterations: int
+    loss: float | None
+    gaussians: int
+    vertices: int
+    eta_s: float | None
+    psnr: float | None
+
+
+@dataclass
+class Snapshot:
+    kind: str
+    iteration: int
+    verts: np.ndarray
+    faces: np.ndarray
+    colors: np.ndarray
+    preview: np.ndarray | None
+
+
+@dataclass
+class Finished:
+    splats: Path
+    mesh: Path
+    seconds: dict
+    psnr: float | None
+    stopped: bool
+
+
+def sheet(triangles: int, height: float):
+    """A wavy sheet: (verts, faces, colors); colours follow the position."""
+    n = max(2, int((triangles / 2) ** 0.5) + 1)
+    u, v = np.meshgrid(np.linspace(0, 1, n), np.linspace(0, 1, n))
+    verts = np.stack([u, v, height + 0.05 * np.sin(9 * u) * np.cos(7 * v)], -1).reshape(-1, 3).astype(np.float32)
+    i = np.arange(n * n, dtype=np.int32).reshape(n, n)
+    a, b, c, d = (part.ravel() for part in (i[:-1, :-1], i[:-1, 1:], i[1:, :-1], i[1:, 1:]))
+    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([b, d, c], 1)])
+    colors = (verts[:, [0, 1, 0]] * 255).astype(np.uint8)
+    return verts, faces, colors
+
+
+def run(folder: Path, device: str, should_stop):
+    told = {key.removeprefix("fake."): value for key, value in read_request(folder).settings.items()}
+    iterations, every = told.get("iterations", 20), told.get("snapshot_every", 5)
+    checkpoint = folder / "run" / "checkpoint.txt"
+    first = int(checkpoint.read_text()) if checkpoint.exists() else 0
+    print("hello from the fake runner", flush=True)
+    if told.get("deaf"):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    for iteration in range(first + 1, iterations + 1):
+        time.sleep(told.get("step_s", 0.02))
+        if told.get("chatter"):
+            print('{"kind": "ended", "stopped": false}', flush=True)
+        if iteration == told.get("die_at"):
+            die(told["die"])
+        yield Progress("mesh", iteration, iterations, float("nan") if iteration == 1 else 1 / iteration, 1000, 8,
+                       (iterations - iteration) * 0.02, 20.0 if iteration % 10 == 0 else None)
+        if iteration % every == 0:
+            preview = np.full((8, 8, 3), iteration, np.uint8)
+            yield Snapshot("live", iteration, *sheet(told.get("triangles", 50), float(iteration)), preview)
+        if should_stop() and not told.get("deaf"):
+            checkpoint.write_text(str(iteration))
+            yield Finished(folder, folder, {}, None, stopped=True)
+            return
+    yield Snapshot("final", iterations, *sheet(told.get("triangles", 50), float(iterations)), None)
+    (folder / "run" / "pictures").mkdir(exist_ok=True)
+    (folder / "run" / "pictures" / "0.png").write_bytes(b"png")
+    (folder / "run" / "checkpoints").mkdir(exist_ok=True)
+    (folder / "run" / "checkpoints" / "1").write_bytes(b"large")
+    (folder / "run" / "splats.ply").write_bytes(bytes(range(256)) * 40)
+    yield Finished(folder / "run" / "splats.ply", folder, {}, 31.5, stopped=False)
+
+
+def die(how: str):
+    match how:
+        case "signal":
+            print("about to die", flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "exit":
+            os._exit(3)
+        case "memory":
+            raise MemoryError("Unable to allocate 9 TB")
+        case "error":
+            raise ValueError("scene/images/a.jpg: this is not a photo. Send another one.")
+
+
+def paint(file: Path, device: str):
+    """A painter whose picture shows what it was asked: red is fx, depth is the size of the splats' file."""
+    if file.stat().st_size < 10:
+        os._exit(4)
+
+    def draw(viewmat, K, size, background):
+        time.sleep(0.15)
+        image = np.zeros((3, *size), np.float32)
+        image[0] = K[0, 0]
+        image[1:] = background[1:, None, None]
+        return image, np.full(size, file.stat().st_size, np.float32), np.ones(size, np.float32)
+    return draw
