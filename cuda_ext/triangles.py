@@ -113,6 +113,30 @@ def interpolate(attributes, verts, faces, face_id, viewmat, K):
     return _Interpolate.apply(attributes, verts, faces, face_id, *_camera(viewmat, K))
 
 
+def antialias(image, verts, faces, face_id, viewmat, K):
+    """Blend pixels across silhouettes by where the edge lies between their centres: so silhouettes have a gradient too.
+
+    Of two neighbouring pixels with different faces, the nearer one's face is left through one of its edges. If that
+    edge is a silhouette (no other face of the mesh, seen or hidden, continues it on its far side) and runs across the
+    way from centre to centre (upright for horizontal pairs), the pixel that it cuts moves towards the other.
+
+    Args:
+        image: [C, H, W], dtype of verts; any picture of the faces, as from `face_depth` (with a first dimension of 1).
+        verts, faces, viewmat, K: the mesh and the camera, as above. All faces count, not only those that are seen.
+        face_id: [H, W] int32 from `visibility`.
+
+    Returns:
+        [C, H, W]. Differentiable in image and, through the place of the edges, in verts.
+
+    Raises:
+        ValueError: shapes or dtypes do not agree, or an index is out of range.
+    """
+    _check_mesh(verts, faces)
+    _check_face_id(face_id)
+    check_tensor("image", image, ("C", *face_id.shape), (verts.dtype,))
+    return _Antialias.apply(image, verts, faces, face_id, *_camera(viewmat, K))
+
+
 class _FaceDepth(torch.autograd.Function):
     @staticmethod
     def forward(ctx, verts, faces, face_id, viewmat, K):
@@ -164,6 +188,26 @@ class _Interpolate(torch.autograd.Function):
         g_verts = torch.zeros_like(verts) if ctx.needs_input_grad[1] else None
         native.interpolate_backward(*ctx.saved_tensors, kernel_ready(g), g_attributes, g_verts)
         return g_attributes, g_verts, None, None, None, None
+
+
+class _Antialias(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, image, verts, faces, face_id, viewmat, K):
+        image, verts, faces = kernel_ready(image), kernel_ready(verts), kernel_ready(faces)
+        found = native.silhouette_pairs(verts, faces, kernel_ready(face_id), viewmat, K)
+        pairs = [torch.from_numpy(array) for array in found]
+        out = torch.empty_like(image)
+        native.antialias(*pairs, image, out)
+        ctx.save_for_backward(verts, faces, viewmat, K, *pairs, image)
+        return out
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g):
+        g_image = torch.empty_like(g, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
+        g_verts = torch.zeros_like(ctx.saved_tensors[0]) if ctx.needs_input_grad[1] else None
+        native.antialias_backward(*ctx.saved_tensors, kernel_ready(g), g_image, g_verts)
+        return g_image, g_verts, None, None, None, None
 
 
 def _check_mesh(verts, faces):

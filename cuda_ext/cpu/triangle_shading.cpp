@@ -1,83 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Depth, normals and interpolated attributes of the faces that pixels see, and the way back.  Spec: rasterization.md, 7.2.
-#include <algorithm>
+// Depth, normals and attributes of the faces that pixels see, and the way back.  Spec: rasterization.md, 7.2.
 #include <array>
 
-#include "parallel.h"
-#include "triangles.h"
+#include "face_pixels.h"
 #include "vertex_sums.h"
 
 namespace milo {
-namespace {
-
-// The face of the current pixel, set up once for neighbouring pixels that share it.
-template <class T>
-class CurrentFace {
-public:
-    explicit CurrentFace(const SeenMesh<T>& mesh) : mesh_(mesh) {}
-
-    // True if the face is another than before.
-    bool turn_to(int32_t id) {
-        if (id == id_) return false;
-        corners = mesh_.corners(id);
-        triangle = mesh_.triangle(corners);
-        id_ = id;
-        return true;
-    }
-    const int32_t* corners = nullptr;
-    Triangle<double> triangle{};
-
-private:
-    const SeenMesh<T>& mesh_;
-    int32_t id_ = -1;
-};
-
-// Calls empty(p) or covered(p, face, ray) for each pixel p, flat index.
-template <class T, class Covered, class Empty>
-void each_pixel(const SeenMesh<T>& mesh, FaceImage image, const Covered& covered, const Empty& empty) {
-    parallel_for(image.height, 8, [&](int64_t begin, int64_t end, int) {
-        CurrentFace<T> face(mesh);
-        for (int64_t row = begin; row < end; ++row)
-            for (int column = 0; column < image.width; ++column) {
-                const int64_t p = row * image.width + column;
-                if (image.id[p] < 0) {
-                    empty(p);
-                    continue;
-                }
-                face.turn_to(image.id[p]);
-                covered(p, face, pixel_ray(mesh.lens, double(column), double(row)));
-            }
-    });
-}
-
-// Calls pixel(p, face, ray, sum) for each covered pixel, and flush(band, face, sum) once for each run of pixels in a band
-// that show one face.
-template <class Sum, class T, class Pixel, class Flush>
-void each_run(const SeenMesh<T>& mesh, FaceImage image, const Pixel& pixel, const Flush& flush) {
-    parallel_for(num_bands(image.height), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t band = begin; band < end; ++band) {
-            CurrentFace<T> face(mesh);
-            Sum sum{};
-            int32_t id = -1;
-            const int64_t first = band * kBandRows * image.width;
-            const int64_t last = std::min((band + 1) * kBandRows, int64_t(image.height)) * image.width;
-            for (int64_t p = first; p < last; ++p) {
-                if (image.id[p] < 0) continue;
-                if (image.id[p] != id && id >= 0) {
-                    flush(band, face, sum);
-                    sum = Sum{};
-                }
-                id = image.id[p];
-                face.turn_to(id);
-                pixel(p, face, pixel_ray(mesh.lens, double(p % image.width), double(p / image.width)), sum);
-            }
-            if (id >= 0) flush(band, face, sum);
-        }
-    });
-}
-
-}  // namespace
-
 template <class T>
 void face_depth(const SeenMesh<T>& mesh, FaceImage image, T* depth) {
     each_pixel(

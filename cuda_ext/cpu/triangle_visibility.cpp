@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Which face each pixel sees: a buffer of 64-bit words (depth bits, face id) that only ever shrink.  The order of words is
-// total, so the result depends neither on the order of faces in time nor on threads.  Spec: rasterization.md, 7.4.
+// Which face each pixel sees: a buffer of 64-bit words (depth bits, face id) that only ever shrink.  The order of words
+// is total, so the result depends neither on the order of faces in time nor on threads.  Spec: rasterization.md, 7.4.
 #include <algorithm>
 #include <atomic>
 #include <cstring>
@@ -40,7 +40,7 @@ Vec3<double> homogeneous(const Pinhole<double>& lens, Vec3<double> v) {
     return {lens.fx * v.x + (lens.cx - 0.5) * v.z, lens.fy * v.y + (lens.cy - 0.5) * v.z, v.z};
 }
 
-// The half-spaces, in homogeneous pixels, outside of which a vertex cannot be projected: the near plane and a wide frame.
+// The half-spaces, in homogeneous pixels, out of which a vertex cannot be projected: the near plane and a wide frame.
 double inside_by(Vec3<double> h, double near, int plane) {
     switch (plane) {
         case 0: return h.z - near;
@@ -162,8 +162,8 @@ private:
     std::unique_ptr<std::atomic<uint64_t>[]> words_;
 };
 
-// The part of a face inside all half-spaces, as a convex polygon.  Each cut goes from the inner to the outer end of an edge,
-// so the two faces at an edge cut it at the same point.
+// The part of a face inside all half-spaces, as a convex polygon.  Each cut goes from the inner to the outer end of an
+// edge, so the two faces at an edge cut it at the same point.
 int clip(const Triangle<double>& face, double near, Vec3<double> polygon[3 + kPlanes]) {
     Vec3<double> other[3 + kPlanes];
     int count = 3;

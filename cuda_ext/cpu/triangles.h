@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The CPU driver of the triangle rasteriser: what its files share.  Formulas are in math/triangle.h and math/silhouette.h.
+// The CPU driver of the triangle rasteriser: what its files share.  Formulas: math/triangle.h, math/silhouette.h.
 #pragma once
 #include <cstdint>
 #include <stdexcept>
@@ -23,7 +23,8 @@ struct SeenMesh {
         return {double(p[0]), double(p[1]), double(p[2])};
     }
     const int32_t* corners(int32_t face) const {
-        if (face < 0 || face >= num_faces) throw std::invalid_argument("face_id names a face that faces does not have.");
+        if (face < 0 || face >= num_faces)
+            throw std::invalid_argument("face_id names a face that faces does not have.");
         const int32_t* f = faces + 3 * int64_t(face);
         for (int k = 0; k < 3; ++k) check_vertex(f[k]);
         return f;
@@ -76,9 +77,9 @@ void interpolate_backward(const SeenMesh<T>& mesh, FaceImage image, const T* att
 template <class T>
 SilhouettePairs silhouette_pairs(const SeenMesh<T>& mesh, FaceImage image);
 template <class T>
-void antialias(const SilhouettePairs& pairs, FaceImage image, const T* in, int channels, T* out);
+void antialias(const SilhouettePairs& pairs, int height, int width, int channels, const T* in, T* out);
 template <class T>
-void antialias_backward(const SeenMesh<T>& mesh, const SilhouettePairs& pairs, FaceImage image, const T* in, int channels,
-                        const T* g_out, T* g_in, T* g_verts);
+void antialias_backward(const SeenMesh<T>& mesh, const SilhouettePairs& pairs, int height, int width, int channels,
+                        const T* in, const T* g_out, T* g_in, T* g_verts);   // either gradient may be null
 
 }  // namespace milo

@@ -49,9 +49,9 @@ MILO_HD Vec2<T> pixel_ray(Pinhole<T> lens, T i, T j) {
     return {(i + T(0.5) - lens.cx) / lens.fx, (j + T(0.5) - lens.cy) / lens.fy};
 }
 
-// weight: perspective-correct barycentrics of the point that the ray hits.  A centre just outside the triangle (snapping
-// covers it by up to 1/8192 pixel) and a triangle seen edge-on get weights clamped to the triangle, and no gradient to
-// the vertices: then inverse = 0.
+// weight: perspective-correct barycentrics of the point that the ray hits.  A centre just outside the triangle (snapped
+// vertices cover it) and a triangle seen edge-on get weights clamped to the triangle, and no gradient to the vertices:
+// then inverse = 0.
 template <class T>
 struct Hit {
     T weight[3];

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Oracle of milo.cuda_ext.triangles: every face against every pixel, gradients by autograd (spec rasterization.md 7)."""
+"""Oracle of milo.cuda_ext.triangles: every face against every pixel, gradients by autograd (rasterization.md, 7)."""
 
 from __future__ import annotations
 
@@ -75,3 +75,58 @@ def face_normals(verts, faces, face_id, viewmat):
     normals = torch.nn.functional.normalize(torch.linalg.cross(v1 - v0, v2 - v0), dim=-1, eps=1e-12)
     out = torch.where((face_id >= 0)[..., None], normals[face_id.clamp(min=0).long()], 0.0)
     return out.movedim(-1, 0)
+
+
+def antialias(image, verts, faces, face_id, viewmat, K):
+    """Silhouette blending, pixel pair by pixel pair (spec 7.3); takes its time."""
+    points = camera_frame(verts, viewmat)
+    screen = points @ K.to(verts).T
+    screen = screen[:, :2] / screen[:, 2:]
+    depth = face_depth(verts, faces, face_id, viewmat, K).detach()
+    depth[face_id < 0] = math.inf
+    opposite = {}   # edge -> the third corners of its faces
+    for face in faces.tolist():
+        for k in range(3):
+            opposite.setdefault(frozenset((face[k], face[k - 1])), []).append(face[k - 2])
+
+    def side(a, b, c):   # of the plane through the eye and the edge (a, b)
+        return torch.linalg.det(points[[a, b, c]].detach()).sign()
+
+    out = image.clone()
+    height, width = face_id.shape
+    for row in range(height):
+        for column in range(width):
+            for down, right in ((0, 1), (0, -1), (1, 0), (-1, 0)):
+                here, there = (row, column), (row + down, column + right)
+                if not (0 <= there[0] < height and 0 <= there[1] < width):
+                    continue
+                mine, other = int(face_id[here]), int(face_id[there])
+                if mine < 0 or mine == other or (depth[here], mine) > (depth[there], other):
+                    continue
+                face = faces[mine].tolist()
+                if (points[face, 2] <= 0).any():
+                    continue
+                axis = 0 if right else 1   # along the pair: x or y
+                offset = screen[face] - screen.new_tensor([column + 0.5, row + 0.5])
+                along, across = offset[:, axis] * (right + down), offset[:, 1 - axis]
+                crossings = []
+                for k in range(3):
+                    if (across[k] > 0) != (across[k - 1] > 0):
+                        t = across[k] / (across[k] - across[k - 1])
+                        crossings.append((along[k] + t * (along[k - 1] - along[k]), k))
+                if not crossings:
+                    continue
+                s, k = max(crossings, key=lambda crossing: crossing[0].item())
+                lean, rise = (along[k] - along[k - 1]).abs(), (across[k] - across[k - 1]).abs()
+                if not (-1 / 16 < s < 17 / 16) or rise < lean or (rise == lean and down):
+                    continue
+                a, b, c = face[k], face[k - 1], face[k - 2]
+                if any(side(a, b, c) * side(a, b, third) < 0 for third in opposite[frozenset((a, b))]):
+                    continue
+                s = s.clamp(0, 1)
+                difference = image[:, here[0], here[1]] - image[:, there[0], there[1]]
+                if s > 0.5:
+                    out[:, there[0], there[1]] += (s - 0.5) * difference
+                else:
+                    out[:, here[0], here[1]] -= (0.5 - s) * difference
+    return out
