@@ -2,10 +2,9 @@
 """Every number of a reconstruction: one tree of frozen dataclasses.  The defaults are the paper's fast schedule.
 
 Iterations are counted from 1.  "extent" is the camera extent of the scene: 1.1 times the largest distance of a training
-camera from the mean of the training cameras.  Sources: spec training.md, sections 2.5, 3 to 5, and 7.1; quirk numbers (Q..) are those
-of its section 8. 
-
-Presets are TOML files in `presets/`: data that layers over the defaults, in the order given.
+camera from the mean of the training cameras.  Sources: spec training.md, sections 2.5, 3 to 5, and 7.1; quirk numbers
+(Q..) are those of its section 8.  Presets are TOML files in `presets/`: data that layers over the
+defaults, in the order given.
 """
 
 from __future__ import annotations
@@ -76,7 +75,7 @@ class ScheduleConfig:
 
     iterations: int = 18_000
     half_resolution_until: int = 3000  # views of half size up to and including this iteration; 0 = never
-    flush_views: bool = True          # drop the half-size views left over at the switch (the reference uses them up, Q5)
+    flush_views: bool = True          # drop half-size views left over at the switch (the reference uses them up, Q5)
     depth_normal_from: int = 3000     # depth-normal loss, hence geometry renders, from this iteration on
     sh_steps: tuple[int, ...] = (4000, 5000, 6000)   # iterations at which the active SH degree grows by one
     filter_interval: int = 100        # refresh of the 3D filter, besides one after every change of the set
@@ -198,6 +197,9 @@ class Config:
             raise ConfigError(f"schedule.depth_normal_from ({self.schedule.depth_normal_from}) is before "
                               f"densify.until_iter ({self.densify.until_iter}); geometry renders give no densification "
                               "statistics, so the depth-normal loss starts when densification has ended.")
+        if self.mesh.start_iter < self.schedule.depth_normal_from:
+            raise ConfigError(f"mesh.start_iter ({self.mesh.start_iter}) is before schedule.depth_normal_from "
+                              f"({self.schedule.depth_normal_from}); the mesh losses need geometry renders.")
         for path in ("densify.interval", "densify.clone_interval", "schedule.filter_interval", "mesh.every",
                      "mesh.delaunay_interval", "mesh.sdf_interval", "mesh.labels_interval", "extract.labels_interval",
                      "run.snapshot_interval"):

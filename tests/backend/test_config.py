@@ -6,6 +6,7 @@ import json
 import math
 
 import pytest
+
 from milo.backend.config import Config, ConfigError, load_config, preset_description, preset_names
 
 

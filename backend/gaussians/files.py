@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Gaussians to and from the splat files other programs read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from milo.backend.data.ply import SplatColumns, read_splats, write_splats
+
+from .model import Gaussians
+
+_COLUMNS = {"means": "means", "sh_dc": "sh_dc", "sh_rest": "sh_rest", "opacities": "opacity_logits",
+            "scales": "log_scales", "quats": "quats", "filter_3d": "filter_3d", "base_occupancy": "base_occupancy",
+            "occupancy_shift": "occupancy_shift"}   # column -> our name
+
+
+def save_gaussians(path: str | Path, gaussians: Gaussians) -> None:
+    """Write a PLY with the columns of 3DGS, and with the 3D filter and the occupancy (spec training.md 2.9)."""
+    tensors = gaussians.tensors()
+    write_splats(path, SplatColumns(**{column: tensors[name].cpu().numpy() for column, name in _COLUMNS.items()}))
+
+
+def load_gaussians(path: str | Path) -> Gaussians:
+    """Read a PLY with the columns of 3DGS; a missing 3D filter or occupancy is zero.
+
+    Raises:
+        milo.backend.data.errors.PlyError: not such a file.
+    """
+    columns = read_splats(path)
+    count = len(columns.means)
+    missing = {"filter_3d": (count,), "base_occupancy": (count, 9), "occupancy_shift": (count, 9)}
+    tensors = {}
+    for column, name in _COLUMNS.items():
+        values = getattr(columns, column)
+        tensors[name] = torch.from_numpy(np.zeros(missing[column], np.float32) if values is None else values.copy())
+    return Gaussians(tensors, columns.sh_degree)

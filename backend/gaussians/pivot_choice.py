@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which Gaussians carry pivots when there are more than may (spec training.md 5.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from milo.backend.config import MeshConfig
+from milo.backend.rendering.splats import Splats
+
+from .sampling import draw_weighted
+from .scores import Scores
+
+PIVOTS = 9   # per Gaussian
+
+
+def pivot_limit(config: MeshConfig) -> int | None:
+    """Gaussians that may carry pivots; None = all."""
+    return config.max_points // PIVOTS if config.max_points > 0 else None
+
+
+def choose_pivots(splats: Splats, scores: Scores, config: MeshConfig, min_views: int,
+                  generator: torch.Generator) -> Tensor:
+    """Indices of the Gaussians that carry pivots, ascending.
+
+    Args:
+        splats: all N Gaussians, more than the limit.
+        scores: of them, over the training views at full resolution.
+        min_views: drawn Gaussians that matter in at most so many views are dropped again ("surface" sampling).
+        generator: draws.
+    """
+    limit = pivot_limit(config)
+    if config.sampling == "random":
+        return torch.randperm(len(splats.means), generator=generator)[:limit].sort().values.to(splats.means.device)
+    chosen = draw_weighted(scores.of_intersections(scores.metric), limit, generator)
+    chosen = chosen[scores.seen[chosen] > min_views]
+    if config.sampling == "surface+opacity" and len(chosen) < limit:
+        weights = splats.opacities.detach().clone()
+        weights[chosen] = 0
+        chosen = torch.cat([chosen, draw_weighted(weights, limit - len(chosen), generator)]).sort().values
+    return chosen
