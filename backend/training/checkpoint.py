@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: everything a run needs to go on exactly where it was, in files that hold data only."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import torch
+
+from .errors import TrainingError, writing
+
+FORMAT = 1
+
+
+def save_checkpoint(folder: Path, state: dict, keep: int = 2) -> Path:
+    """Write `state` (with its "iteration") under the folder; all but the newest `keep` files go.
+
+    The file appears under its name when it is complete, so a kill at any moment leaves the previous one.
+
+    Raises:
+        TrainingError: the disk is full or read-only.
+    """
+    path = folder / f"{state['iteration']:08d}.pt"
+    partial = path.with_suffix(".partial")
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with open(partial, "wb") as file:
+                torch.save({"format": FORMAT} | state, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        for old in checkpoints(folder)[:-keep]:
+            old.unlink()
+    return path
+
+
+def checkpoints(folder: Path) -> list[Path]:
+    """The checkpoints of a folder, oldest first."""
+    return sorted(path for path in folder.glob("*.pt") if re.fullmatch(r"\d+", path.stem))
+
+
+def load_newest(folder: Path) -> dict | None:
+    """The newest checkpoint that can be read, or None if there is none.
+
+    Raises:
+        TrainingError: there are checkpoints, but none can be read.
+    """
+    found = checkpoints(folder)
+    for path in reversed(found):
+        try:
+            state = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception:   # torch raises whatever a damaged archive leads it to
+            continue
+        if state.get("format") != FORMAT:
+            raise TrainingError(f"{path} has format {state.get('format')!r}; this version of MILo reads {FORMAT}. "
+                                "Start the run anew, or use the version that wrote it.")
+        return state
+    if found:
+        raise TrainingError(f"The checkpoints in {folder} are damaged. Delete the folder and start anew.")
+    return None

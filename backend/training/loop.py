@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The training loop, one iteration at a time (spec training.md 0.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from milo.backend.config import Config
+from milo.backend.data.scene import Scene, View
+from milo.backend.gaussians import densify
+from milo.backend.gaussians.model import Gaussians
+from milo.backend.gaussians.optimizer import SparseAdam
+from milo.backend.gaussians.pivot_choice import PIVOTS, choose_pivots, pivot_limit
+from milo.backend.gaussians.population import Population
+from milo.backend.gaussians.scores import Scores, score_views
+from milo.backend.mesh.events import mesh_events
+from milo.backend.mesh.loop import MeshInLoop
+from milo.backend.rendering.scale import scene_scale
+from milo.backend.rendering.splats import Splats, render_geometry
+from milo.cuda_ext.splats import rasterize_train
+from milo.cuda_ext.ssim import photometric_loss
+
+from . import schedule
+from .errors import TrainingError
+from .loss import depth_normal_loss
+from .start import starting_points
+from .views import ViewStack, stacked
+
+
+class Step(NamedTuple):
+    """What one iteration did."""
+
+    iteration: int
+    loss: Tensor               # scalar, all terms
+    terms: dict[str, Tensor]   # scalars, weighted, for the log
+    vertices: int              # of the mesh in this iteration; 0 if it was not evaluated
+
+
+class Training:
+    """Everything that changes from iteration to iteration.
+
+    Args:
+        scene: posed photos and points.
+        config: the whole configuration.
+        device: where the Gaussians live.
+        on_event: called with (iteration, name) as things happen; the names are those of `schedule.timeline`.
+    """
+
+    def __init__(self, scene: Scene, config: Config, device: str | torch.device = "cpu",
+                 on_event: Callable[[int, str], None] = lambda k, name: None):
+        self.scene, self.config, self.on_event = scene, config, on_event
+        self.device = torch.device(device)
+        self.scale = scene_scale(config, scene.extent)
+        self.generator = torch.Generator().manual_seed(config.run.seed)
+        self.views = ViewStack(scene.train, config.schedule.flush_views, self.generator)
+        self.background = torch.full((3,), 1.0 if config.data.white_background else 0.0, device=self.device)
+        points, colors = starting_points(scene, self.generator)
+        gaussians = self._new_gaussians(points.to(self.device), colors.to(self.device), config.model.sh_storage_start)
+        self.population = Population(gaussians, SparseAdam(gaussians, config.optim, self.scale.extent))
+        self.mesh = MeshInLoop(config.mesh, scene.train, self.scale, self._choose_pivots)
+        self.iteration = 0
+        self._refresh_filter(schedule.events(config, 1).half)
+
+    @property
+    def gaussians(self) -> Gaussians:
+        """The Gaussians as they are now."""
+        return self.population.gaussians
+
+    # -- one iteration -----------------------------------------------------------------------------------------------
+
+    def step(self) -> Step:
+        """Run the next iteration."""
+        k = self.iteration + 1
+        now = schedule.events(self.config, k)
+        if now.raise_sh:
+            self.gaussians.sh_degree = min(self.gaussians.sh_degree + 1, self.gaussians.storage_degree)
+            self.on_event(k, "sh")
+        view = self.views.draw(now.half)
+        splats = self.gaussians.splats()
+        if now.geometry:
+            terms, radii, vertices = self._geometry_losses(splats, view, k, now.mesh)
+            screen = area_max = None
+        else:
+            screen = torch.zeros_like(splats.means, requires_grad=True) if now.gather else None
+            terms, radii, area_max = self._image_losses(splats, view, screen)
+            vertices = 0
+        loss = sum(terms.values())
+        loss.backward()
+        with torch.no_grad():
+            if screen is not None:
+                blur_area = self.config.densify.blur_fraction * view.camera.height * view.camera.width
+                self.population.statistics.gather(view.uid, screen.grad, radii, area_max, blur_area)
+            if now.changes_set:
+                self._change_set(k, now)
+            if now.refilter:
+                self._refresh_filter(now.half, k)
+            if now.step and now.changes_set:
+                self.on_event(k, "skipped step")   # new tensors have no gradients
+            elif now.step:
+                self.population.optimizer.step(self.gaussians, radii > 0, k)
+        self.iteration = k
+        return Step(k, loss.detach(), {name: term.detach() for name, term in terms.items()}, vertices)
+
+    def _image_losses(self, splats: Splats, view: View, screen: Tensor | None):
+        """Losses on the colours alone; radii [N]; pixels [N] that each Gaussian dominates."""
+        camera = view.camera
+        rendered = rasterize_train(
+            splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc, splats.sh_rest, camera.viewmat,
+            camera.K, camera.size, sh_degree=splats.sh_degree, background=self.background, near=self.scale.splat_near,
+            screen_grad=screen, cull=self.population.statistics.cull(view.uid))
+        return {"photometric": self._photometric(rendered.image, view)}, rendered.radii, rendered.area_max
+
+    def _geometry_losses(self, splats: Splats, view: View, k: int, mesh_due: bool):
+        """Losses on colours, depths and normals, and on the mesh; radii [N]; vertices of the mesh."""
+        config = self.config.loss
+        rendered = render_geometry(splats, view.camera, self.background, near=self.scale.splat_near)
+        consistency = depth_normal_loss(rendered.normal, rendered.median_depth, rendered.expected_depth, view.camera.K,
+                                        config.depth_normal_expected)
+        terms = {"photometric": self._photometric(rendered.image, view),
+                 "depth_normal": config.depth_normal_weight * consistency}
+        if not mesh_due:
+            return terms, rendered.radii, 0
+        for name, happens in mesh_events(self.config.mesh, k)._asdict().items():
+            if happens:
+                self.on_event(k, name)
+        mesh = self.mesh.losses(self.gaussians, splats, view, rendered, k)
+        return terms | mesh.terms, rendered.radii, mesh.vertices
+
+    def _photometric(self, image: Tensor, view: View) -> Tensor:
+        return photometric_loss(image, view.target(self.background), self.config.loss.lambda_dssim)
+
+    # -- changes of the set (3.7) ------------------------------------------------------------------------------------
+
+    def _change_set(self, k: int, now: schedule.Events) -> None:
+        config, population = self.config, self.population
+        budget = config.model.max_gaussians
+        if now.densify:
+            densify.densify_and_prune(population, config.densify, self.scale.extent, self.generator, budget)
+            self._changed(k, "densify", now.half)
+        if now.reinit:
+            self._reinitialise(k, now.half)
+        if now.clone:
+            densify.clone_pass(population, self._scores(now.half), config.densify, len(self.views.full), budget)
+            self._changed(k, "clone", now.half)
+        if now.simplify1:
+            densify.simplify(population, self._scores(now.half), config.densify, len(self.views.full), self.generator)
+            if self.gaussians.storage_degree < config.model.sh_degree:
+                self.gaussians.grow_sh(config.model.sh_degree)
+            population.restart(self.gaussians)
+            self._changed(k, "simplify1", now.half)
+        if now.simplify2:
+            densify.simplify(population, self._scores(now.half), config.densify, len(self.views.full))
+            self._changed(k, "simplify2", now.half)
+        self.mesh.invalidate()
+
+    def _reinitialise(self, k: int, half: bool) -> None:
+        config, population, views = self.config.densify, self.population, self.views.at(half)
+        wanted = int(len(population) * config.reinit_factor)
+        if config.reinit_max:
+            wanted = min(wanted, config.reinit_max)
+        scores = self._scores(half, population.statistics.culled)
+        densify.prune_intersections(population, scores, config)
+        self.on_event(k, "reinit")
+        self._refresh_filter(half, k)
+        points, colors = densify.depth_points(
+            self.gaussians.splats().detach(), views, population.statistics.culled, max(1, wanted // len(views)),
+            self.scale.splat_near, self.background, self.generator)
+        population.restart(self._new_gaussians(points, colors, self.gaussians.storage_degree))
+        self._refresh_filter(half, k)
+
+    def _changed(self, k: int, name: str, half: bool) -> None:
+        if not len(self.gaussians):
+            raise TrainingError(f"No Gaussian is left after `{name}` of iteration {k}. The photos and the cameras do "
+                                "not seem to belong together; check the scene, or start from more points.")
+        self.on_event(k, name)
+        self._refresh_filter(half, k)
+
+    def _new_gaussians(self, points: Tensor, colors: Tensor, storage_degree: int) -> Gaussians:
+        return Gaussians.from_points(points, colors, opacity=self.config.model.initial_opacity,
+                                     storage_degree=storage_degree)
+
+    def _scores(self, half: bool, culled: Tensor | None = None) -> Scores:
+        cameras = [view.camera for view in self.views.at(half)]
+        return score_views(self.gaussians.splats().detach(), cameras, importance=self.config.densify.importance,
+                           mass=self.config.densify.mass, near=self.scale.splat_near, culled=culled)
+
+    def _refresh_filter(self, half: bool, k: int = 0) -> None:
+        if self.config.model.mip_filter:
+            cameras = [view.camera for view in self.views.at(half)]
+            self.gaussians.refresh_filter(*stacked(cameras), self.scale.splat_near)
+            self.on_event(k, "filter")
+
+    def _choose_pivots(self) -> Tensor | None:
+        limit = pivot_limit(self.config.mesh)
+        if limit is None or len(self.gaussians) <= limit:
+            return None
+        config = self.config.densify
+        min_views = 0 if len(self.views.full) < config.few_views else config.min_views
+        return choose_pivots(self.gaussians.splats().detach(), self._scores(half=False), self.config.mesh, min_views,
+                             self.generator)
+
+    # -- checkpoints -------------------------------------------------------------------------------------------------
+
+    def state_dict(self) -> dict:
+        """Plain tensors, numbers, lists and dicts that make `load_state_dict` go on exactly here."""
+        return {"iteration": self.iteration, "sh_degree": self.gaussians.sh_degree,
+                "gaussians": self.gaussians.tensors(), "optimizer": self.population.optimizer.state_dict(),
+                "statistics": self.population.statistics.state_dict(), "views": self.views.state_dict(),
+                "generator": self.generator.get_state(), "mesh": self.mesh.state_dict()}
+
+    def load_state_dict(self, state: dict) -> None:
+        """Inverse of state_dict, for the same scene and configuration."""
+        self.iteration = state["iteration"]
+        gaussians = Gaussians(state["gaussians"], state["sh_degree"])
+        self.population.restart(gaussians)
+        self.population.optimizer.load_state_dict(state["optimizer"])
+        self.population.statistics.load_state_dict(state["statistics"])
+        self.views.load_state_dict(state["views"])
+        self.generator.set_state(state["generator"])
+        chosen = state["mesh"].get("chosen")
+        self.mesh.load_state_dict(state["mesh"], PIVOTS * (len(gaussians) if chosen is None else len(chosen)))

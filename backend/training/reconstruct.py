@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole reconstruction: splats, the mesh in the loop, refinement, colours, files."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import torch
+
+from milo.backend.config import Config
+from milo.backend.data.ply import write_mesh
+from milo.backend.data.scene import Scene
+from milo.backend.extraction.refine import RefineStep, refine_and_extract
+from milo.backend.gaussians.files import save_gaussians
+from milo.cuda_ext.native import native
+
+from . import checkpoint, snapshots
+from .errors import TrainingError, writing
+from .events import Finished, Progress, Snapshot
+from .loop import Step, Training
+from .run_directory import RunDirectory
+
+LOG_INTERVAL = 10   # iterations between lines of the metrics
+
+
+def reconstruct(scene: Scene, config: Config, run_dir: str | Path, *, device: str = "cpu",
+                should_stop: Callable[[], bool] = lambda: False,
+                resume: bool = True) -> Iterator[Progress | Snapshot | Finished]:
+    """Photos to splats and mesh, step by step.
+
+    Args:
+        scene: posed photos and points.
+        config: the whole configuration.
+        run_dir: folder of the run, made if it is not there; files as in RunDirectory.
+        device: where tensors live.
+        should_stop: asked after each step; when it turns true a checkpoint is written and the stream ends.
+        resume: go on from the newest checkpoint in the folder, if there is one.
+
+    Yields:
+        a Progress after each step, Snapshots now and then, and one Finished at the end.
+
+    Raises:
+        TrainingError: the run cannot go on; the message says why and what to do.
+    """
+    return _Run(scene, config, RunDirectory(run_dir), device, should_stop, resume).events()
+
+
+class _Run:
+    """State of one call of `reconstruct`."""
+
+    def __init__(self, scene: Scene, config: Config, directory: RunDirectory, device: str,
+                 should_stop: Callable[[], bool], resume: bool):
+        self.scene, self.config, self.directory = scene, config, directory
+        self.device, self.should_stop, self.resume = device, should_stop, resume
+        self.pending: list[dict] = []       # lines for the metrics
+        self.seconds: dict[str, float] = {}
+        self.psnr: float | None = None
+        self.vertices = 0
+        self.saved_at = -1                  # iteration of the newest checkpoint
+
+    def events(self) -> Iterator[Progress | Snapshot | Finished]:
+        """The stream of `reconstruct`."""
+        if self.config.run.threads:
+            torch.set_num_threads(self.config.run.threads)
+        native.set_num_threads(self.config.run.threads)
+        yield Progress("loading", 0, self.config.schedule.iterations, None, 0, 0, None, None)
+        self._timed("loading", self._load)
+        yield from self._train()
+        if not self.should_stop():
+            yield from self._extract()
+            return
+        self._checkpoint()
+        yield self._finished(stopped=True)
+
+    def _load(self) -> None:
+        self.training = Training(self.scene, self.config, self.device, self._note)
+        state = checkpoint.load_newest(self.directory.checkpoints) if self.resume else None
+        if state is not None:
+            self.training.load_state_dict(state["training"])
+            self.seconds, self.psnr = dict(state["seconds"]), state["psnr"]
+            self.saved_at = state["iteration"]
+        self.directory.start_metrics(self.training.iteration)
+        self.pending.clear()
+        self.directory.write_json("config.json", self.config.to_dict())
+
+    # -- training ----------------------------------------------------------------------------------------------------
+
+    def _train(self) -> Iterator[Progress | Snapshot]:
+        run, training, last = self.config.run, self.training, self.config.schedule.iterations
+        pace = _Pace()
+        while training.iteration < last and not self.should_stop():
+            stage = "mesh" if training.iteration + 1 >= self.config.mesh.start_iter else "splats"
+            step = self._timed(stage, training.step)
+            k = step.iteration
+            self.vertices = step.vertices or self.vertices
+            loss = self._log(step) if k % LOG_INTERVAL == 0 or k == last else None
+            remaining = pace.tick() * (last - k + self.config.extract.refine_iters)
+            yield Progress(stage, k, last, loss, len(training.gaussians), self.vertices, remaining, self.psnr)
+            if k in run.evaluate_at or k == last:
+                self._timed(stage, self._evaluate)
+            if k in run.provisional_at and k < self.config.mesh.start_iter:
+                yield self._timed(stage, lambda: snapshots.provisional_snapshot(training))
+            elif training.mesh.topology is not None and (k % run.snapshot_interval == 0 or k == last):
+                yield self._timed(stage, lambda: snapshots.live_snapshot(training))
+            if (run.checkpoint_interval and k % run.checkpoint_interval == 0) or k == last:
+                self._checkpoint()
+            pace.restart()
+        self._flush()
+
+    def _note(self, k: int, name: str) -> None:
+        self.pending.append({"iteration": k, "event": name, "gaussians": len(self.training.gaussians) if k else 0})
+
+    def _log(self, step: Step) -> float:
+        loss = float(step.loss)
+        if loss != loss:
+            raise TrainingError(f"The loss is not a number any more at iteration {step.iteration}. Resume from the "
+                                "last checkpoint, with lower learning rates if it happens again.")
+        terms = {name: float(value) for name, value in step.terms.items()}
+        self.pending.append({"iteration": step.iteration, "loss": loss, "gaussians": len(self.training.gaussians),
+                             "vertices": step.vertices, "seconds": round(sum(self.seconds.values()), 3)} | terms)
+        if len(self.pending) >= 50:
+            self._flush()
+        return loss
+
+    def _flush(self) -> None:
+        self.directory.add_metrics(self.pending)
+        self.pending.clear()
+
+    def _evaluate(self) -> None:
+        self.psnr = snapshots.held_out_psnr(self.training)
+        if self.psnr is not None:
+            self.pending.append({"iteration": self.training.iteration, "psnr": self.psnr})
+
+    def _checkpoint(self) -> None:
+        self._flush()
+        if self.training.iteration == self.saved_at:
+            return
+        state = {"iteration": self.training.iteration, "training": self.training.state_dict(),
+                 "seconds": dict(self.seconds), "psnr": self.psnr}
+        self._timed("saving", lambda: checkpoint.save_checkpoint(self.directory.checkpoints, state,
+                                                                 self.config.run.keep_checkpoints))
+        self.saved_at = self.training.iteration
+
+    # -- extraction and files ----------------------------------------------------------------------------------------
+
+    def _extract(self) -> Iterator[Progress | Snapshot | Finished]:
+        training, gaussians = self.training, self.training.gaussians
+        logits = gaussians.base_occupancy + gaussians.occupancy_shift.detach()
+        refining = refine_and_extract(gaussians.splats().detach(), logits, self.scene.train, self.config,
+                                      training.scale, training.generator)
+        pace, stage = _Pace(), "refine"
+        while True:
+            result = self._timed(stage, lambda: next(refining))
+            if not isinstance(result, RefineStep):
+                break
+            self.vertices = result.vertices
+            left = result.iterations - result.iteration
+            stage = "refine" if left else "colours"   # the last call of the generator extracts and colours
+            yield Progress(stage, result.iteration, result.iterations, result.loss, len(gaussians), result.vertices,
+                           pace.tick() * left, self.psnr)
+            if self.should_stop():
+                yield self._finished(stopped=True)
+                return
+        verts, faces, colors = (tensor.cpu().numpy() for tensor in result)
+        self.vertices = len(verts)
+        yield Snapshot("final", training.iteration, verts, faces, colors, snapshots.preview(training))
+        yield Progress("saving", 0, 1, None, len(gaussians), len(verts), 0.0, self.psnr)
+        self._timed("saving", lambda: self._write(verts, faces, colors))
+        yield self._finished(stopped=False)
+
+    def _write(self, verts, faces, colors) -> None:
+        with writing(self.directory.mesh):
+            save_gaussians(self.directory.splats, self.training.gaussians)
+            write_mesh(self.directory.mesh, verts, faces, colors)
+
+    def _finished(self, stopped: bool) -> Finished:
+        self._flush()
+        seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
+        self.directory.write_json("run.json", {
+            "scene": self.scene.name, "stopped": stopped, "iteration": self.training.iteration, "psnr": self.psnr,
+            "gaussians": len(self.training.gaussians), "vertices": self.vertices, "seconds": seconds,
+            "peak_memory_bytes": peak_memory()})
+        return Finished(self.directory.splats, self.directory.mesh, seconds, self.psnr, stopped)
+
+    def _timed(self, stage: str, work: Callable):
+        start = time.perf_counter()
+        try:
+            return work()
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+class _Pace:
+    """Seconds per step, smoothed over the last few dozen."""
+
+    def __init__(self):
+        self.mean: float | None = None
+        self.restart()
+
+    def restart(self) -> None:
+        """Leave what came since the last tick out of the count."""
+        self.start = time.perf_counter()
+
+    def tick(self) -> float:
+        """A step has ended; the smoothed duration."""
+        now = time.perf_counter()
+        self.mean = now - self.start if self.mean is None else 0.95 * self.mean + 0.05 * (now - self.start)
+        self.start = now
+        return self.mean
+
+
+def peak_memory() -> int | None:
+    """Most memory this process has held, bytes; None where the system does not tell."""
+    try:
+        import resource
+    except ImportError:
+        return None   # Windows
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a run: what is in it, and how it is written."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from .errors import writing
+
+FORMAT = 1
+
+
+class RunDirectory:
+    """Paths and files of one reconstruction.
+
+    config.json, metrics.jsonl (a line per logged iteration and event), checkpoints/, splats.ply, mesh.ply, pictures/
+    and run.json (how it went).
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.splats = self.path / "splats.ply"
+        self.mesh = self.path / "mesh.ply"
+        self.pictures = self.path / "pictures"
+        self.metrics = self.path / "metrics.jsonl"
+        with writing(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+
+    def write_json(self, name: str, table: dict[str, Any]) -> None:
+        """Write NAME with "format": 1; the file is replaced whole."""
+        path = self.path / name
+        partial = path.with_suffix(".partial")
+        with writing(path):
+            partial.write_text(json.dumps({"format": FORMAT} | table, indent=1) + "\n", encoding="utf-8")
+            os.replace(partial, path)
+
+    def start_metrics(self, iteration: int) -> None:
+        """Keep the metrics up to `iteration`, from which the run goes on; 0 = start anew."""
+        kept = [json.dumps({"format": FORMAT})]
+        if iteration and self.metrics.exists():
+            for line in self.metrics.read_text(encoding="utf-8").splitlines()[1:]:
+                try:
+                    if json.loads(line)["iteration"] <= iteration:
+                        kept.append(line)
+                except (ValueError, KeyError):
+                    continue   # a line cut off when the process was killed
+        with writing(self.metrics):
+            self.metrics.write_text("\n".join(kept) + "\n", encoding="utf-8")
+
+    def add_metrics(self, lines: list[dict[str, Any]]) -> None:
+        """Append lines to the metrics."""
+        if lines:
+            with writing(self.metrics), open(self.metrics, "a", encoding="utf-8") as file:
+                file.write("".join(json.dumps(line) + "\n" for line in lines))

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The stream of a whole run, its folder, and stopping and resuming it (extraction is replaced by a triangle)."""
+
+import json
+
+import pytest
+import torch
+
+from milo.backend.config import Config
+from milo.backend.data.ply import read_mesh, read_splats
+from milo.backend.extraction.refine import ColoredMesh, RefineStep
+from milo.backend.training import reconstruct as module
+from milo.backend.training.errors import TrainingError
+from milo.backend.training.events import Finished, Progress, Snapshot
+from milo.backend.training.reconstruct import reconstruct
+
+
+@pytest.fixture(autouse=True)
+def triangle_at_the_end(monkeypatch):
+    def refine(*args):
+        yield RefineStep(1, 1, 0.5, 3)
+        yield ColoredMesh(torch.eye(3), torch.tensor([[0, 1, 2]], dtype=torch.int32),
+                          torch.full((3, 3), 7, dtype=torch.uint8))
+
+    monkeypatch.setattr(module, "refine_and_extract", refine)
+
+
+def test_a_run_streams_and_fills_its_folder(ball, short_config, tmp_path):
+    config = short_config(**{"run.evaluate_at": [20]})
+    events = list(reconstruct(ball, config, tmp_path / "run"))
+    finished = events[-1]
+    assert isinstance(finished, Finished) and not finished.stopped
+    steps = [event for event in events if isinstance(event, Progress)]
+    assert [step.iteration for step in steps if step.stage == "splats"] == list(range(1, 41))
+    assert [step.stage for step in steps if step.stage != "splats"] == ["loading", "colours", "saving"]
+    assert [event.kind for event in events if isinstance(event, Snapshot)] == ["final"]
+    assert len(read_splats(finished.splats).means) == steps[-1].gaussians
+    assert len(read_mesh(finished.mesh)[0]) == 3
+    assert Config.from_dict(json.loads((tmp_path / "run" / "config.json").read_text())) == config
+    report = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert report["format"] == 1 and report["psnr"] == finished.psnr and report["peak_memory_bytes"] > 1e6
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0] == {"format": 1}
+    losses = [line["loss"] for line in lines if "loss" in line]
+    assert len(losses) == 4 and all(loss == loss for loss in losses)
+    assert {line["event"] for line in lines if "event" in line} >= {"densify", "clone", "reinit", "simplify1"}
+    assert [line["iteration"] for line in lines if "psnr" in line] == [20, 40]
+
+
+def test_a_stopped_run_goes_on(ball, short_config, tmp_path):
+    whole = list(reconstruct(ball, short_config(), tmp_path / "whole"))[-1]
+    stop = False
+    stream = reconstruct(ball, short_config(), tmp_path / "run", should_stop=lambda: stop)
+    for event in stream:
+        stop = event.iteration >= 13 if isinstance(event, Progress) else stop
+    assert event.stopped and not event.mesh.exists()
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["iteration"] == 13
+    rest = list(reconstruct(ball, short_config(), tmp_path / "run"))
+    assert [event.iteration for event in rest if isinstance(event, Progress)][1] == 14
+    assert rest[-1].psnr == whole.psnr
+    assert rest[-1].splats.read_bytes() == whole.splats.read_bytes()
+    metrics = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["iteration"] for line in metrics if "loss" in line] == [10, 20, 30, 40]
+
+
+def test_without_resume_a_run_starts_anew(ball, short_config, tmp_path):
+    list(reconstruct(ball, short_config(**{"schedule.iterations": 5}), tmp_path))
+    again = list(reconstruct(ball, short_config(**{"schedule.iterations": 5}), tmp_path, resume=False))
+    assert [event.iteration for event in again if isinstance(event, Progress)][1] == 1
+
+
+def test_a_folder_that_cannot_be_written_is_said(ball, short_config, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="file/run could not be written"):
+        next(reconstruct(ball, short_config(), tmp_path / "file" / "run"))
