@@ -67,11 +67,12 @@ def extract(
     settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
 ) -> None:
     """Extract the mesh of a run again, from its splats, with other settings."""
+    existing_run(run)
     from milo.backend.extraction import extract as extract_mesh
 
     from . import console
 
-    path = extract_mesh(existing_run(run), output, settings or [])
+    path = extract_mesh(run, output, settings or [])
     console.say(f"Mesh: {path}")
 
 
@@ -101,21 +102,28 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Points sampled on the mesh for its score.")] = 200_000,
 ) -> None:
     """PSNR and SSIM on the held-out views, and the mesh's score against ground truth; writes RUN/evaluation.json."""
+    existing_run(run)
     from milo.backend.evaluation.report import evaluate_run, print_report
 
-    print_report(evaluate_run(existing_run(run), gt, scene=scene, samples=samples))
+    print_report(evaluate_run(run, gt, scene=scene, samples=samples))
 
 
 @app.command()
 def serve(
     home: Annotated[Path | None, typer.Option(help="Folder of keys, jobs and logs; $MILO_HOME or ~/.milo.")] = None,
-    port: Annotated[int, typer.Option(help="TCP port on this machine; 0 takes a free one.")] = 0,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 0,
     parent: Annotated[int | None, typer.Option(help="End when the process with this id ends.")] = None,
 ) -> None:
     """Serve Blender: take scenes, run jobs, stream meshes."""
+    import zmq
+
     from milo.backend.service.server import serve as run_server
 
-    run_server(home=home, port=port, parent=parent)
+    try:
+        run_server(home, host, port, parent=parent)
+    except zmq.ZMQError as error:
+        raise ValueError(f"{host}:{port} cannot be listened on: {error}. Choose another --host or --port.") from error
 
 
 @app.command()
@@ -153,11 +161,18 @@ def existing_run(run: Path) -> Path:
 
 def explain(error: BaseException) -> tuple[str, int]:
     """One sentence about an error, and the exit code: 2 where the input or the machine is at fault, else 1."""
+    from milo.backend.training.errors import TrainingError
+    from milo.protocol import ProtocolError
+
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         where = f" at {error.filename}" if error.filename else ""
         return f"The disk is full{where}: free some space and give the same command; it goes on from there.", 2
     if isinstance(error, MemoryError):
         return "Out of memory: use a smaller preset, or --set data.max_width=400.", 2
+    if isinstance(error, ProtocolError):
+        return f"{error.message} {error.hint}".strip(), 2
+    if isinstance(error, TrainingError):
+        return str(error), 2
     if isinstance(error, OSError):
         return f"{error.filename or 'System'}: {error.strerror or error}.", 2
     if isinstance(error, ValueError):

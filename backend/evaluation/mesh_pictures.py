@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -51,13 +53,16 @@ class MeshPainter:
 
     def normals(self) -> np.ndarray:
         """Normals facing the camera as colours: red to the right, green up, blue towards the viewer."""
-        normal = self._facing_normal() * torch.tensor([1.0, -1.0, -1.0])[:, None, None]
+        normal = self._facing_normals * torch.tensor([1.0, -1.0, -1.0])[:, None, None]
         return self._finish(0.5 + 0.5 * normal)
 
-    def _facing_normal(self) -> Tensor:
+    @cached_property
+    def _facing_normals(self) -> Tensor:
+        """[3, H, W] camera frame, turned towards the camera; 0 beside the mesh."""
         normal = face_normals(self.verts, self.faces, self.face_id, self.camera.viewmat)
-        return torch.where((normal * self._rays()).sum(0) > 0, -normal, normal)
+        return torch.where((normal * self._rays).sum(0) > 0, -normal, normal)
 
+    @cached_property
     def _rays(self) -> Tensor:
         """Unit directions [3, H, W] through the pixel centres, camera frame."""
         K, (height, width) = self.camera.K, self.camera.size
@@ -67,8 +72,8 @@ class MeshPainter:
         return normalize(rays, dim=0)
 
     def _light(self) -> Tensor:
-        normal = self._facing_normal()
-        head = -(normal * self._rays()).sum(0)
+        normal = self._facing_normals
+        head = -(normal * self._rays).sum(0)
         key = (normal * normalize(torch.tensor(KEY_LIGHT), dim=0)[:, None, None]).sum(0)
         return 0.14 + 0.36 * head.clamp(min=0) + 0.50 * key.clamp(min=0)
 
