@@ -45,11 +45,14 @@ def reconstruct(
 ) -> None:
     """Reconstruct a mesh and splats from a scene. Ctrl-C stops it; the same command goes on."""
     from milo.backend.config import load_config
+    from milo.backend.data.scene import load_scene
+
+    config, device = load_config(preset or [], settings or []), choose_device(device)
+    loaded = load_scene(scene, config.data)   # what is wrong with the input is said before anything else happens
 
     from . import console
 
-    config = load_config(preset or [], settings or [])
-    finished = console.reconstruct(scene, config, output, choose_device(device), resume)
+    finished = console.reconstruct(loaded, config, output, device, resume)
     if finished.stopped:
         console.say(f"Stopped, with a checkpoint in {output}. The same command goes on; --fresh starts over.")
         raise typer.Exit(130)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from milo.backend.config import Config
 from milo.backend.data.ply import write_mesh
-from milo.backend.data.scene import load_scene
+from milo.backend.data.scene import Scene
 from milo.backend.training.events import Finished, Snapshot
 from milo.backend.training.events import Progress as Step
 from milo.backend.training.reconstruct import reconstruct as train
@@ -27,13 +27,12 @@ def say(text: str) -> None:
     Console(highlight=False, soft_wrap=True).print(text, markup=False)
 
 
-def reconstruct(scene_path: Path, config: Config, run_dir: Path, device: str, resume: bool) -> Finished:
+def reconstruct(scene: Scene, config: Config, run_dir: Path, device: str, resume: bool) -> Finished:
     """Run a reconstruction with a progress bar; the first Ctrl-C stops it after a checkpoint.
 
     Meshes on the way are kept in `run_dir`/stages.
     """
     console = Console(highlight=False)
-    scene = load_scene(scene_path, config.data)
     say(f"{scene.name}: {len(scene.train)} training and {len(scene.test)} test views of "
         f"{scene.train[0].camera.width} x {scene.train[0].camera.height}, {len(scene.points):,} points; on {device}.")
     finished = None

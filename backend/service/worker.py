@@ -44,7 +44,7 @@ def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]
     """The runner of the product: load the scene and the settings, train."""
     from milo.backend.config import load_config
     from milo.backend.data.scene import load_scene
-    from milo.backend.training import reconstruct
+    from milo.backend.training.reconstruct import reconstruct
 
     request = read_request(folder)
     settings = {key: value for key, value in request.settings.items() if not key.startswith("service.")}

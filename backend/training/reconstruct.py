@@ -180,9 +180,9 @@ class _Run:
         self._flush()
         seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
         self.directory.write_json("run.json", {
-            "scene": self.scene.name, "stopped": stopped, "iteration": self.training.iteration, "psnr": self.psnr,
-            "gaussians": len(self.training.gaussians), "vertices": self.vertices, "seconds": seconds,
-            "peak_memory_bytes": peak_memory()})
+            "scene": self.scene.name, "scene_path": str(self.scene.path.resolve()), "stopped": stopped,
+            "iteration": self.training.iteration, "psnr": self.psnr, "gaussians": len(self.training.gaussians),
+            "vertices": self.vertices, "seconds": seconds, "peak_memory_bytes": peak_memory()})
         return Finished(self.directory.splats, self.directory.mesh, seconds, self.psnr, stopped)
 
     def _timed(self, stage: str, work: Callable):
