@@ -27,7 +27,9 @@ WHEELS = ROOT / "build" / "wheels"
 PACKAGES = ("pyzmq", "msgpack")
 LICENCES = ("GPL-3.0-or-later.txt", "Apache-2.0.txt")
 ZIP_TIME = (2026, 1, 1, 0, 0, 0)
-REQUIRED = set("schema_version id version name tagline maintainer type blender_version_min license".split())
+REQUIRED = {
+    *("schema_version", "id", "version", "name", "tagline", "maintainer", "type", "blender_version_min", "license"),
+}
 
 # Blender's platform name -> (pip's platform tags, Pythons of the Blenders that exist there).
 # Blender for Intel Macs ends at 4.5, whose Python is 3.11.
@@ -155,7 +157,7 @@ def check_manifest(manifest: dict) -> None:
     sentences = {"tagline": manifest["tagline"]} | manifest.get("permissions", {})
     for key, sentence in sentences.items():
         if len(sentence) > 64 or not (sentence[-1].isalnum() or sentence[-1] in ")]}"):
-            raise BuildError(f"blender_manifest.toml: {key} must have at most 64 characters, the last a letter or digit.")
+            raise BuildError(f"blender_manifest.toml: {key}: at most 64 characters, the last a letter or digit.")
     unknown = manifest.get("permissions", {}).keys() - {"files", "network", "clipboard", "camera", "microphone"}
     if unknown:
         raise BuildError(f"blender_manifest.toml: unknown permission {', '.join(sorted(unknown))}.")

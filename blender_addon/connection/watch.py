@@ -66,7 +66,7 @@ class Watch:
     @property
     def complete(self) -> bool:
         """The job has ended and its last mesh, if one is wanted, is here."""
-        return self._told_all() and self._asking_mesh is None and not self._wants_mesh()
+        return self._told_all() and not self._wants_mesh()
 
     def _told_all(self) -> bool:
         return self.info is not None and self.info.state in ENDED

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The extension as it ships, inside a real bpy.
+
+`bpy` lives in environments of its own, named by MILO_BPY_PYTHON (several interpreters, separated by spaces; default
+.venv-bpy/bin/python). The zip is built and installed there once; then each `inside/check_*.py` is a pytest file that
+runs in such a bpy, reported here as one test for each bpy.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+HERE = Path(__file__).resolve().parent
+INSIDE = HERE / "inside"
+DEFAULT = ROOT / ".venv-bpy" / "bin" / "python"
+
+collect_ignore = ["inside"]  # for bpy's Python only
+
+
+def interpreters() -> list[str]:
+    return os.environ.get("MILO_BPY_PYTHON", str(DEFAULT)).split()
+
+
+def pytest_generate_tests(metafunc):
+    if "bpy_python" in metafunc.fixturenames:
+        names = interpreters()
+        metafunc.parametrize("bpy_python", names, ids=[Path(n).parents[1].name for n in names], scope="session")
+
+
+@pytest.fixture(scope="session")
+def addon_zip(tmp_path_factory) -> Path:
+    """The extension's zip for this platform, built for these tests."""
+    dist = tmp_path_factory.mktemp("dist")
+    run = subprocess.run([sys.executable, str(ROOT / "build_addon.py"), "--platform", "current", "--dist", str(dist)],
+                         capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return next(dist.glob("milo-*.zip"))
+
+
+class Bpy:
+    """A bpy with the extension installed in a user folder of its own."""
+
+    def __init__(self, python: str, resources: Path, milo: Path):
+        self.python, self.resources = python, resources
+        self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+        self.environment |= {"BLENDER_USER_RESOURCES": str(resources), "MILO_PROGRAM": str(milo)}
+
+    def run(self, *arguments: str, env: dict | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
+        return subprocess.run([self.python, *arguments], env=self.environment | (env or {}), timeout=timeout,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.resources)
+
+    def check(self, name: str, **env: str) -> None:
+        """Run inside/check_NAME.py in this bpy; fail with its report.
+
+        The report decides: bpy 4.2 may crash when the interpreter exits, after the tests.
+        """
+        run = self.run("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--confcutdir", str(INSIDE),
+                       "--durations=5", str(INSIDE / f"check_{name}.py"), env=env)
+        assert " passed" in run.stdout and " failed" not in run.stdout and " error" not in run.stdout, run.stdout
+
+
+@pytest.fixture(scope="session")
+def bpy(bpy_python, addon_zip, tmp_path_factory) -> Bpy:
+    """One bpy with the extension installed from its zip by Blender's own operator."""
+    if not Path(bpy_python).exists():
+        if "MILO_BPY_PYTHON" in os.environ:
+            pytest.fail(f"MILO_BPY_PYTHON names {bpy_python}, which is not there.")
+        pytest.skip("No bpy environment: `make test` makes one, or set MILO_BPY_PYTHON to a Python with bpy and pytest.")
+    resources = tmp_path_factory.mktemp("blender")
+    milo = resources / "milo"
+    milo.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_backend.py"}" "$@"\n')
+    milo.chmod(0o755)
+    shutil.copy(addon_zip, resources / "milo.zip")
+    blender = Bpy(str(Path(bpy_python).absolute()), resources, milo)
+    installed = blender.run("-c", INSTALL, str(resources / "milo.zip"))
+    assert "INSTALLED" in installed.stdout, installed.stdout
+    return blender
+
+
+INSTALL = """
+import sys, bpy
+bpy.ops.extensions.package_install_files(filepath=sys.argv[1], repo="user_default", enable_on_install=True)
+assert bpy.ops.milo.poll() == {"FINISHED"}
+print("INSTALLED", flush=True)
+"""
