@@ -76,10 +76,17 @@ MILO_INLINE Mask<T> operator&(Mask<T> a, Mask<T> b) { return {a.v & b.v}; }
 template <class T>
 MILO_INLINE Lanes<T> select(Mask<T> m, Lanes<T> a, Lanes<T> b) { return Lanes<T>::from(m.v ? a.v : b.v); }
 template <class T>
+MILO_INLINE typename Mask<T>::Raw sign_bit() {
+    using I = typename LaneInt<T>::type;
+    return typename Mask<T>::Raw{} + static_cast<I>(I(1) << (8 * sizeof(T) - 1));
+}
+template <class T>
 MILO_INLINE Lanes<T> magnitude(Lanes<T> a) {
-    using I = typename Mask<T>::Raw;
-    const I sign = I{} + (typename LaneInt<T>::type(1) << (8 * sizeof(T) - 1));
-    return Lanes<T>::from((typename Lanes<T>::Raw)((I)a.v & ~sign));
+    return Lanes<T>::from((typename Lanes<T>::Raw)((typename Mask<T>::Raw)a.v & ~sign_bit<T>()));
+}
+template <class T>
+MILO_INLINE Lanes<T> negative(Lanes<T> a) {   // -|a|
+    return Lanes<T>::from((typename Lanes<T>::Raw)((typename Mask<T>::Raw)a.v | sign_bit<T>()));
 }
 
 namespace detail {
@@ -167,6 +174,8 @@ MILO_INLINE Lanes<T> select(Mask<T> m, Lanes<T> a, Lanes<T> b) {
 }
 template <class T>
 MILO_INLINE Lanes<T> magnitude(Lanes<T> a) { return each(a, a, [](T x, T) { return std::abs(x); }); }
+template <class T>
+MILO_INLINE Lanes<T> negative(Lanes<T> a) { return each(a, a, [](T x, T) { return -std::abs(x); }); }
 
 template <int n, class T>
 MILO_INLINE void add_sums(const Lanes<T>* a, T* out) {
@@ -181,22 +190,19 @@ MILO_INLINE Lanes<T> smaller(Lanes<T> a, Lanes<T> b) { return select(a < b, a, b
 template <class T>
 MILO_INLINE Lanes<T> larger(Lanes<T> a, Lanes<T> b) { return select(a > b, a, b); }
 
-MILO_INLINE Lanes<double> exponential(Lanes<double> x) {
-    for (int i = 0; i < Lanes<double>::count; ++i) x.v[i] = std::exp(x.v[i]);
+MILO_INLINE Lanes<double> exponential2(Lanes<double> x) {
+    for (int i = 0; i < Lanes<double>::count; ++i) x.v[i] = std::exp2(x.v[i]);
     return x;
 }
 
-// exp for x <= 88, below -87 as at -87; within 1 ulp: x = n ln 2 + r, a polynomial in r, n added to the exponent.
-MILO_INLINE Lanes<float> exponential(Lanes<float> x) {
+// 2^x within 1.5 ulp for -126 <= x < 128, anything elsewhere: x = n + r, a minimax polynomial in r, n to the exponent.
+MILO_INLINE Lanes<float> exponential2(Lanes<float> x) {
     using V = Lanes<float>;
-    x = larger(x, V(-87.f));
     const V round = V(12582912.f);   // 1.5 * 2^23: adding it leaves the nearest integer in the low bits
-    const V shifted = x * V(1.44269504f) + round;
-    const V n = shifted - round;
-    const V r = (x - n * V(0.693359375f)) + n * V(2.12194440e-4f);
-    const V high = V(0.041668456f) + r * (V(0.008369423f) + r * V(0.0013813212f));
-    const V tail = V(0.49999994f) + r * (V(0.16666515f) + r * high);
-    const V p = V(1.f) + (r + r * r * tail);   // minimax on |r| <= ln(2)/2, relative error 5e-9 before rounding
+    const V shifted = x + round;
+    const V r = x - (shifted - round);
+    const V high = V(0.009618490f) + r * (V(0.0013399997f) + r * V(0.00015345754f));
+    const V p = V(1.f) + r * (V(0.69314718f) + r * (V(0.24022646f) + r * (V(0.055503286f) + r * high)));
 #if MILO_VECTOR_TYPES
     using I = Mask<float>::Raw;
     return V::from((V::Raw)(((I)shifted.v << 23) + (I)p.v));

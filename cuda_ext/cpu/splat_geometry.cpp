@@ -58,8 +58,9 @@ void GeometryFrame<T>::project(const Gaussians<T>& g, int32_t* radii) {
             placed_.outline[i] = make_outline(mean, r.footprint, opacity);
             placed_.touched[i] = tiles_of(rect, placed_.outline[i], camera_.tiles_x(), nullptr);
             if (placed_.touched[i] == 0) continue;
-            GeometrySplat<T>& splat = splats_[i];
-            fill_splat(splat, mean, r.footprint, opacity);
+            Splat<T>& splat = splats_[i];
+            splat.mean = mean;
+            splat.falloff = make_falloff(r.footprint.conic_a, r.footprint.b, r.footprint.c, opacity);
             splat.colour = clamped_colour(seen_colour(g, i, camera_centre).unclamped);
             const RayPlane<T> plane = ray_plane(r.axes, r.s, r.clamped.t);
             splat.distance = length(p);
@@ -73,11 +74,11 @@ template <class T>
 void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
     using V = Lanes<T>;
     struct State {
-        TilePlane<T> transmittance, red, green, blue, distance, nx, ny, nz, median, median_at;
+        TilePlane<T> transmittance, red, green, blue, distance, nx, ny, nz, median_at;
     } s;
     const TileArea area(camera_, tile);
     open_pixels(s.transmittance, area);
-    for (auto* plane : {&s.red, &s.green, &s.blue, &s.distance, &s.nx, &s.ny, &s.nz, &s.median}) plane->fill(T(0));
+    for (auto* plane : {&s.red, &s.green, &s.blue, &s.distance, &s.nx, &s.ny, &s.nz}) plane->fill(T(0));
     s.median_at.fill(T(-1));
 
     const V iota = V::iota();
@@ -85,7 +86,10 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
     int64_t k = begin;
     for (; k < end; ++k) {
         if ((k - begin) % kEndedCheck == kEndedCheck - 1 && all_ended(s.transmittance)) break;
-        const GeometrySplat<T>& splat = splats_[bins_.gaussian[k]];
+        const Splat<T>& splat = splats_[bins_.gaussian[k]];
+        const int32_t ahead = bins_.gaussian[std::min(k + kPrefetch, end - 1)];
+        prefetch(&splats_[ahead]);
+        prefetch(&placed_.outline[ahead]);
         const V position = V(T(k - begin));
         walk_strips(placed_.outline[bins_.gaussian[k]], area, [&](int x, int top, int bottom) {
             const V dx = V(splat.mean.x - T(area.x0 + x)) - iota;
@@ -93,9 +97,8 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
             for (int y = top; y <= bottom; ++y) {
                 const T dy = splat.mean.y - T(area.y0 + y);
                 const V before = V::load(s.transmittance.at(x, y));
-                const BlendStep<V> step = blend_step(exponent(splat.falloff, dx, dy), V(splat.opacity), before);
+                const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
                 const V w = step.weight;
-                const V distance = distance_x + V(splat.slope.y * dy);
                 const auto add = [&](TilePlane<T>& plane, V value) {
                     (V::load(plane.at(x, y)) + w * value).store(plane.at(x, y));
                 };
@@ -103,12 +106,11 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
                 add(s.red, V(splat.colour.x));
                 add(s.green, V(splat.colour.y));
                 add(s.blue, V(splat.colour.z));
-                add(s.distance, distance);
+                add(s.distance, distance_x + V(splat.slope.y * dy));
                 add(s.nx, V(splat.normal.x));
                 add(s.ny, V(splat.normal.y));
                 add(s.nz, V(splat.normal.z));
                 const auto is_median = (w > V(T(0))) & (before > V(T(0.5)));
-                select(is_median, distance, V::load(s.median.at(x, y))).store(s.median.at(x, y));
                 select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
             }
         });
@@ -129,13 +131,20 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
             images.image[o + 2 * pixels] = *s.blue.at(x, y) + t * options_.background.z;
             images.alpha[o] = alpha;
             images.expected_depth[o] = alpha > T(0) ? *s.distance.at(x, y) * inverse_ray / alpha : T(0);
-            images.median_depth[o] = *s.median.at(x, y) * inverse_ray;
+            const int32_t median_at = static_cast<int32_t>(*s.median_at.at(x, y));
+            T median = T(0);
+            if (median_at >= 0) {
+                const Splat<T>& splat = splats_[bins_.gaussian[begin + median_at]];
+                median = splat.distance + splat.slope.x * (splat.mean.x - T(area.x0 + x)) +
+                         splat.slope.y * (splat.mean.y - T(area.y0 + y));
+            }
+            images.median_depth[o] = median * inverse_ray;
             images.normal[o] = n.x * n_inverse;
             images.normal[o + pixels] = n.y * n_inverse;
             images.normal[o + 2 * pixels] = n.z * n_inverse;
             transmittance_[o] = t;
             normal_length_[o] = n_length;
-            median_at_[o] = static_cast<int32_t>(*s.median_at.at(x, y));
+            median_at_[o] = median_at;
         }
     }
 }
@@ -164,14 +173,13 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
     struct State {
         TilePlane<T> transmittance, remaining;
         TilePlane<T> red, green, blue, alpha;                       // gradients per unit of weight
-        TilePlane<T> distance, nx, ny, nz, median, median_at;
+        TilePlane<T> distance, nx, ny, nz;
     } s = {};   // padding must be finite: it is multiplied by weights of 0
     const TileArea area(camera_, tile);
     const int64_t begin = bins_.tile_begin[tile], end = bins_.tile_begin[tile + 1], stop = begin + walked_[tile];
     std::fill(sums + kSums * begin, sums + kSums * end, T(0));
     if (begin == stop) return;
     open_pixels(s.transmittance, area);
-    s.median_at.fill(T(-1));
     const int64_t pixels = int64_t(camera_.width) * camera_.height;
     for (int y = 0; y < area.height; ++y) {
         const int64_t row = int64_t(area.y0 + y) * camera_.width + area.x0;
@@ -192,8 +200,14 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
                 const T inverse_ray = T(1) / ray_length(camera_, area.x0 + x, area.y0 + y);
                 *s.distance.at(x, y) = grads.expected_depth[o] * inverse_ray * per_alpha;
                 g_alpha -= grads.expected_depth[o] * images.expected_depth[o] * per_alpha;
-                *s.median.at(x, y) = grads.median_depth[o] * inverse_ray;
-                *s.median_at.at(x, y) = T(median_at_[o]);
+                if (median_at_[o] >= 0) {   // the only path of the median: to the distance of its own Gaussian
+                    const int64_t k = begin + median_at_[o];
+                    const Vec2<T> mean = splats_[bins_.gaussian[k]].mean;
+                    const T g_median = grads.median_depth[o] * inverse_ray;
+                    sums[kSums * k + kSumD] += g_median;
+                    sums[kSums * k + kSumDx] += g_median * (mean.x - T(area.x0 + x));
+                    sums[kSums * k + kSumDy] += g_median * (mean.y - T(area.y0 + y));
+                }
                 const Vec3<T> n = {images.normal[o], images.normal[o + pixels], images.normal[o + 2 * pixels]};
                 const Vec3<T> gn = {grads.normal[o], grads.normal[o + pixels], grads.normal[o + 2 * pixels]};
                 const T along = normal_length_[o] < T(1e-12) ? T(0) : dot(n, gn);
@@ -209,19 +223,25 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
     const V iota = V::iota(), zero = V(T(0));
     const T half_width = T(0.5) * T(camera_.width), half_height = T(0.5) * T(camera_.height);
     for (int64_t k = begin; k < stop; ++k) {
-        const GeometrySplat<T>& splat = splats_[bins_.gaussian[k]];
-        const V position = V(T(k - begin));
+        const Splat<T>& splat = splats_[bins_.gaussian[k]];
+        const int32_t ahead = bins_.gaussian[std::min(k + kPrefetch, end - 1)];
+        prefetch(&splats_[ahead]);
+        prefetch(&placed_.outline[ahead]);
+        // d power / d mean2D = -(A u, B u + v dy) with u the sheared dx
+        const T conic_a = T(2 * kLn2) * splat.falloff.half_a;
+        const T abs_x = half_width * conic_a, abs_y = half_height * conic_a * splat.falloff.shear;
+        const T abs_v = half_height * T(2 * kLn2) * splat.falloff.half_v;
         T* out = sums + kSums * k;
         walk_strips(placed_.outline[bins_.gaussian[k]], area, [&](int x, int top, int bottom) {
             const V dx = V(splat.mean.x - T(area.x0 + x)) - iota;
             const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
-            const V abs_ax = V(half_width * splat.conic_a) * dx, abs_bx = V(half_height * splat.conic_b) * dx;
             V red = zero, green = zero, blue = zero, q0 = zero, q1 = zero, q2 = zero, abs_sum = zero;
             V d0 = zero, d1 = zero, nx = zero, ny = zero, nz = zero;
             for (int y = top; y <= bottom; ++y) {
                 const T dy = splat.mean.y - T(area.y0 + y);
                 const V before = V::load(s.transmittance.at(x, y));
-                const BlendStep<V> step = blend_step(exponent(splat.falloff, dx, dy), V(splat.opacity), before);
+                const V u = sheared(splat.falloff, dx, dy);
+                const BlendStep<V> step = blend_step(power(splat.falloff, u, dy), before);
                 step.transmittance.store(s.transmittance.at(x, y));
                 const V w = step.weight;
                 const V g_red = V::load(s.red.at(x, y)), g_green = V::load(s.green.at(x, y));
@@ -239,8 +259,7 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
                     nx += w * g_nx;
                     ny += w * g_ny;
                     nz += w * g_nz;
-                    const V d = w * g_distance + select(position == V::load(s.median_at.at(x, y)),
-                                                        V::load(s.median.at(x, y)), zero);
+                    const V d = w * g_distance;
                     d0 += d;
                     d1 += V(dy) * d;
                 }
@@ -252,8 +271,7 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
                 q0 += q;
                 q1 += q_dy;
                 q2 += V(dy) * q_dy;
-                abs_sum += magnitude(q) * (magnitude(abs_ax + V(half_width * splat.conic_b * dy)) +
-                                           magnitude(abs_bx + V(half_height * splat.conic_c * dy)));
+                abs_sum += magnitude(q) * (magnitude(V(abs_x) * u) + magnitude(V(abs_y) * u + V(abs_v * dy)));
             }
             const V q_dx = q0 * dx;
             V total[kSums];

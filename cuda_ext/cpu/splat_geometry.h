@@ -43,7 +43,7 @@ private:
     Camera<T> camera_;
     GeometryOptions<T> options_;
     Placements<T> placed_;
-    Buffer<GeometrySplat<T>> splats_;
+    Buffer<Splat<T>> splats_;
     Binning bins_;
     Buffer<T> transmittance_, normal_length_;   // [H,W] at the end of each pixel
     Buffer<int32_t> median_at_;                 // [H,W] position in the tile's list, -1 for none

@@ -21,18 +21,13 @@ struct Gaussians {
     const bool* cull;                              // [N] or null: true = ignore
 };
 
-// What a pixel needs to know of a Gaussian.
+// What a pixel needs to know of a Gaussian: one cache line in float.
 template <class T>
-struct Splat {
+struct alignas(16 * sizeof(T)) Splat {
     Vec2<T> mean;
     Falloff<T> falloff;
-    T opacity;                 // compensated
     Vec3<T> colour;
-    T conic_a, conic_b, conic_c;
-};
-
-template <class T>
-struct GeometrySplat : Splat<T> {
+    // geometry raster only
     T distance;                // of the mean from the camera
     Vec2<T> slope;             // of the distance, per pixel
     Vec3<T> normal;
@@ -65,16 +60,6 @@ Projection<T> project_gaussian(const Camera<T>& camera, const Gaussians<T>& g, i
     r.jacobian = jacobian(camera, r.clamped.t);
     r.footprint = footprint(r.jacobian, r.axes, r.s, kappa);
     return r;
-}
-
-template <class T>
-void fill_splat(Splat<T>& splat, Vec2<T> mean, const Footprint<T>& f, T opacity) {
-    splat.mean = mean;
-    splat.falloff = {T(0.5) * f.conic_a, -f.b / f.c, T(0.5) / f.c};
-    splat.opacity = opacity;
-    splat.conic_a = f.conic_a;
-    splat.conic_b = f.conic_b;
-    splat.conic_c = f.conic_c;
 }
 
 template <class T>

@@ -41,12 +41,27 @@ void open_pixels(TilePlane<T>& transmittance, const TileArea& area) {
 
 template <class T>
 bool all_ended(const TilePlane<T>& transmittance) {
-    T most = T(-1);
-    for (const T t : transmittance.value) most = t > most ? t : most;
-    return most < T(0);
+    using V = Lanes<T>;
+    V most = V(T(-1));
+    for (int y = 0; y < kTile; ++y)
+        for (int x = 0; x < kTile; x += V::count) most = larger(most, V::load(transmittance.at(x, y)));
+    T lanes[V::count];
+    most.store(lanes);
+    return *std::max_element(lanes, lanes + V::count) < T(0);
 }
 
 constexpr int kEndedCheck = 16;   // Gaussians between two looks whether the whole tile has ended
+
+// The next Gaussian's data are asked for while this one is drawn.
+MILO_INLINE void prefetch(const void* address) {
+#if MILO_VECTOR_TYPES
+    __builtin_prefetch(address);
+#else
+    (void)address;
+#endif
+}
+
+constexpr int kPrefetch = 4;   // Gaussians ahead
 
 // strip(x, top, bottom): Lanes<T>::count pixels from column x on, rows top..bottom, all within the tile's planes.
 template <class T, class Strip>

@@ -7,50 +7,64 @@
 namespace milo {
 
 constexpr double kAlphaMin = 1.0 / 255.0;          // below this a Gaussian does not touch the pixel
+constexpr double kLog2AlphaMin = -7.994353436858858;
 constexpr double kAlphaMax = 0.99;
 constexpr double kTransmittanceMin = 1e-4;         // a Gaussian that would go below ends the pixel
+constexpr double kLn2 = 0.6931471805599453;
 
-MILO_HD float exponential(float x) { return expf(x); }
-MILO_HD double exponential(double x) { return exp(x); }
+MILO_HD float exponential2(float x) { return exp2f(x); }
+MILO_HD double exponential2(double x) { return exp2(x); }
 MILO_HD float magnitude(float x) { return fabsf(x); }
 MILO_HD double magnitude(double x) { return fabs(x); }
+MILO_HD float negative(float x) { return -fabsf(x); }
+MILO_HD double negative(double x) { return -fabs(x); }
 template <class T>
 MILO_HD T select(bool condition, T a, T b) { return condition ? a : b; }
 
-// (A dx^2 + C dy^2)/2 + B dx dy as a sum of squares: never negative, and without cancellation on thin footprints.
+// log2(opacity exp(-E)) with E = (A dx^2 + C dy^2)/2 + B dx dy written as a sum of squares: never negative, and without
+// cancellation on thin footprints.
 template <class T>
 struct Falloff {
-    T half_a;   // A/2
-    T shear;    // B/A
-    T half_v;   // (C - B^2/A)/2
+    T half_a;        // A/(2 ln 2)
+    T shear;         // B/A
+    T half_v;        // (C - B^2/A)/(2 ln 2)
+    T log_opacity;   // log2
 };
 
+template <class T>
+MILO_HD Falloff<T> make_falloff(T conic_a, T cov_b, T cov_c, T opacity) {
+    const T k = T(0.5 / kLn2);
+    return {k * conic_a, -cov_b / cov_c, k / cov_c, T(log2(opacity))};
+}
+
+// dx sheared along the rows, on which the power depends quadratically.
 template <class V, class T>
-MILO_HD V exponent(const Falloff<T>& f, V dx, T dy) {
-    const V u = dx + V(f.shear * dy);
-    return V(f.half_a) * u * u + V(f.half_v * dy * dy);
+MILO_HD V sheared(const Falloff<T>& f, V dx, T dy) { return dx + V(f.shear * dy); }
+
+template <class V, class T>
+MILO_HD V power(const Falloff<T>& f, V sheared_dx, T dy) {
+    return V(f.log_opacity - f.half_v * dy * dy) - V(f.half_a) * sheared_dx * sheared_dx;
 }
 
 // A pixel that has ended keeps its transmittance with a minus sign, so that one number holds the whole state.
 template <class V>
 struct BlendStep {
-    V unclamped;       // opacity * falloff
+    V unclamped;       // opacity * falloff; where nothing was drawn this and alpha may be anything
     V alpha;           // what was composited, at most kAlphaMax
     V weight;          // alpha * transmittance; 0 if nothing was drawn
     V transmittance;   // afterwards
 };
 
 template <class V>
-MILO_HD BlendStep<V> blend_step(V exponent, V opacity, V transmittance) {
-    using T = V;
+MILO_HD BlendStep<V> blend_step(V power, V transmittance) {
     BlendStep<V> step;
-    step.unclamped = opacity * exponential(-exponent);
-    step.alpha = smaller(step.unclamped, T(kAlphaMax));
-    const auto seen = (exponent >= T(0)) & (step.alpha >= T(kAlphaMin));
-    const V after = transmittance * (T(1) - step.alpha);
-    const auto drawn = seen & (after >= T(kTransmittanceMin));
-    step.weight = select(drawn, step.alpha * transmittance, T(0));
-    step.transmittance = select(drawn, after, select(seen, -magnitude(transmittance), transmittance));
+    step.unclamped = exponential2(power);
+    step.alpha = smaller(step.unclamped, V(kAlphaMax));
+    const auto seen = power >= V(kLog2AlphaMin);
+    const V after = transmittance * (V(1) - step.alpha);
+    const auto drawn = seen & (after >= V(kTransmittanceMin));
+    step.weight = select(drawn, step.alpha * transmittance, V(0));
+    step.transmittance = select(drawn, after, select(seen, negative(transmittance), transmittance));
     return step;
 }
 

@@ -78,7 +78,7 @@ MILO_HD Interval<T> interval(const Slab<T>& s, T v_low, T v_high) {
 
 // The region where a footprint is visible (alpha >= 1/255), a little enlarged: a superfluous pixel only costs time.
 template <class T>
-struct Outline {
+struct alignas(16 * sizeof(T)) Outline {
     T mx, my;
     Slab<T> x_of_y, y_of_x;
 };
