@@ -3,23 +3,13 @@
 
 #include <optional>
 
-#include "bindings.h"
+#include "bind_camera.h"
 #include "triangles.h"
 
 namespace {
 
 using Matrix = Array<double>;
 using Ids = Array<int32_t>;
-
-milo::RigidMotion<double> motion(const Matrix& viewmat) {
-    const double* m = viewmat.data();
-    return {{{m[0], m[1], m[2]}, {m[4], m[5], m[6]}, {m[8], m[9], m[10]}}, {m[3], m[7], m[11]}};
-}
-
-milo::Pinhole<double> lens(const Matrix& K) {
-    const double* k = K.data();
-    return {k[0], k[4], k[2], k[5]};
-}
 
 template <class T>
 milo::SeenMesh<T> mesh(const Array<T>& verts, const Ids& faces, const Matrix& viewmat, const Matrix& K) {
