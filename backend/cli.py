@@ -15,6 +15,8 @@ from typing import Annotated
 
 import typer
 
+from milo.backend.data.runs import require_run
+
 app = typer.Typer(
     name="milo",
     help="Photos in, a mesh and its Gaussian splats out (MILo: Mesh-In-the-Loop Gaussian Splatting).",
@@ -67,15 +69,17 @@ def reconstruct(
 def extract(
     run: Run,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The mesh; RUN/mesh.ply if not given.")] = None,
+    scene: Annotated[Path | None, typer.Option(help="Scene folder, if it has moved since the run.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
 ) -> None:
-    """Extract the mesh of a run again, from its splats, with other settings."""
-    existing_run(run)
-    from milo.backend.extraction import extract as extract_mesh
+    """Extract the mesh of a run again from its splats, for example with --set extract.refine_iters=1000."""
+    require_run(run)
+    from milo.backend.extraction.extract import extract as extract_mesh
 
     from . import console
 
-    path = extract_mesh(run, output, settings or [])
+    with console.refinement_bar() as on_step:
+        path = extract_mesh(run, output, settings or [], scene=scene, on_step=on_step)
     console.say(f"Mesh: {path}")
 
 
@@ -89,7 +93,7 @@ def render(
     """Render a run: splats, shaded mesh and normals of every view, and a contact sheet."""
     if views not in ("test", "train"):
         raise ValueError(f"--views {views}: choose test or train.")
-    existing_run(run)
+    require_run(run)
     from milo.backend.evaluation.run_pictures import make_pictures
 
     from . import console
@@ -105,7 +109,7 @@ def evaluate(
     samples: Annotated[int, typer.Option(help="Points sampled on the mesh for its score.")] = 200_000,
 ) -> None:
     """PSNR and SSIM on the held-out views, and the mesh's score against ground truth; writes RUN/evaluation.json."""
-    existing_run(run)
+    require_run(run)
     from milo.backend.evaluation.report import evaluate_run, print_report
 
     print_report(evaluate_run(run, gt, scene=scene, samples=samples))
@@ -149,17 +153,6 @@ def choose_device(name: str) -> str:
     if name == "cuda":
         raise ValueError("--device cuda: this version computes on the CPU only; use --device cpu.")
     return "cpu"
-
-
-def existing_run(run: Path) -> Path:
-    """`run`, if it is a folder that a reconstruction has written.
-
-    Raises:
-        ValueError: it is not.
-    """
-    if not (run / "config.json").is_file():
-        raise ValueError(f"{run}: this is not the folder of a run (no config.json). Give the -o of `milo reconstruct`.")
-    return run
 
 
 def explain(error: BaseException) -> tuple[str, int]:

@@ -252,8 +252,14 @@ def load_config(presets: Iterable[str] = (), overrides: Mapping[str, Any] | Iter
         table = _read_preset(name)
         table.pop("description", None)
         _layer(values, table, f"preset {name}")
-    if not isinstance(overrides, Mapping):
-        overrides = dict(_parse_override(text) for text in overrides)
+    _layer(values, _nested(overrides), "override")
+    return _build(values)
+
+
+def with_overrides(config: Config, overrides: Mapping[str, Any] | Iterable[str]) -> Config:
+    """A configuration with some settings changed; overrides and errors as in `load_config`."""
+    values: dict[str, dict[str, Any]] = {}
+    _layer(values, dataclasses.asdict(config), "config")
     _layer(values, _nested(overrides), "override")
     return _build(values)
 
@@ -275,7 +281,9 @@ def _parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), value
 
 
-def _nested(overrides: Mapping[str, Any]) -> dict[str, Any]:
+def _nested(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
+    if not isinstance(overrides, Mapping):
+        overrides = dict(_parse_override(text) for text in overrides)
     table: dict[str, Any] = {}
     for key, value in overrides.items():
         if isinstance(value, Mapping):

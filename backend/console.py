@@ -56,6 +56,15 @@ def reconstruct(scene: Scene, config: Config, run_dir: Path, device: str, resume
     return finished
 
 
+@contextmanager
+def refinement_bar():
+    """A progress bar for the steps of a refinement; yields what to call with each RefineStep."""
+    with _bar(Console(highlight=False)) as bar:
+        task = bar.add_task("refine", total=None, numbers="")
+        yield lambda step: bar.update(task, completed=step.iteration, total=step.iterations,
+                                      numbers=f"loss {step.loss:.4f}  {step.vertices:,} vertices")
+
+
 def numbers(step: Step) -> str:
     """Loss, Gaussians, vertices, PSNR and time left, as far as they are known."""
     parts = []

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from milo.backend.config import Config
-from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import read_mesh
+from milo.backend.data.runs import require_run, scene_of
 from milo.backend.data.scene import Scene, View, load_scene
 from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.scale import SceneScale, scene_scale
@@ -67,24 +67,8 @@ def open_run(path: str | Path, scene: str | Path | None = None) -> FinishedRun:
         SceneError: the run is not finished, or its scene is not where it was.
     """
     path = Path(path)
-    if not (path / "config.json").is_file():
-        raise SceneError(path, "this is not the folder of a run (no config.json)", "Give the -o of `milo reconstruct`")
-    if not (path / "splats.ply").is_file() or not (path / "mesh.ply").is_file():
-        raise SceneError(path, "the run is not finished (no splats.ply and mesh.ply)", "Resume it first")
+    require_run(path, "splats.ply", "mesh.ply")
     config = Config.from_dict(json.loads((path / "config.json").read_text(encoding="utf-8")))
     loaded = load_scene(scene or scene_of(path), config.data)
     splats = load_gaussians(path / "splats.ply").splats().detach()
     return FinishedRun(path, config, loaded, splats, *read_mesh(path / "mesh.ply"))
-
-
-def scene_of(path: Path) -> Path:
-    """The folder of the scene that a run was made from.
-
-    Raises:
-        SceneError: the run does not say, or the folder is gone.
-    """
-    record = path / "run.json"
-    folder = json.loads(record.read_text(encoding="utf-8")).get("scene_path") if record.is_file() else None
-    if not folder or not Path(folder).is_dir():
-        raise SceneError(record, f"the scene of this run is not there ({folder})", "Give its folder with --scene")
-    return Path(folder)

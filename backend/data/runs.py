@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The folder of a run, as far as those need it who read one back."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from .errors import SceneError
+
+
+def require_run(path: Path, *files: str) -> None:
+    """Refuse a folder that is not a run's, or lacks one of `files`.
+
+    Raises:
+        SceneError: the same in a sentence.
+    """
+    if not (path / "config.json").is_file():
+        raise SceneError(path, "this is not the folder of a run (no config.json)", "Give the -o of `milo reconstruct`")
+    missing = [name for name in files if not (path / name).is_file()]
+    if missing:
+        raise SceneError(path, f"the run is not finished (no {' and no '.join(missing)})", "Resume it first")
+
+
+def scene_of(path: Path) -> Path:
+    """The folder of the scene that a run was made from.
+
+    Raises:
+        SceneError: the run does not say, or the folder is gone.
+    """
+    record = path / "run.json"
+    folder = json.loads(record.read_text(encoding="utf-8")).get("scene_path") if record.is_file() else None
+    if not folder or not Path(folder).is_dir():
+        raise SceneError(record, f"the scene of this run is not there ({folder})", "Give its folder with --scene")
+    return Path(folder)
