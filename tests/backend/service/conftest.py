@@ -5,10 +5,17 @@ from pathlib import Path
 
 import pytest
 
-_here = Path(__file__).parent
-_spec = importlib.util.spec_from_file_location("service_client", _here / "client.py")
-_client = sys.modules["service_client"] = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(_client)
+
+def _load(name: str, file: str):
+    """A module that lies beside the tests; tests are not importable by their folder."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / file)
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_client = _load("service_client", "client.py")
+_load("fake_runner", "fake_runner.py")
 
 
 @pytest.fixture(scope="module")
