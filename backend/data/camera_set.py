@@ -83,10 +83,10 @@ def _posed(root: Path, where: Path, camera: dict, images: str, masks: str) -> Po
 
 
 def _inside(root: Path, where: Path, relative: str) -> Path:
-    path = root / relative
-    if not path.resolve().is_relative_to(root.resolve()):
+    parts = Path(relative)
+    if parts.is_absolute() or ".." in parts.parts:
         raise SceneError(where, f"the path {relative!r} leads out of the scene", "Send the cameras from Blender again")
-    return path
+    return root / parts
 
 
 def _points(path: Path) -> np.ndarray:
