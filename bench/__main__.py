@@ -1,0 +1,11 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`: every benchmark, one table each."""
+
+import os
+
+# Waiting threads sleep: if they spin, PyTorch's share of the figures depends on what else the machine does.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+from . import raster
+
+raster.main()
