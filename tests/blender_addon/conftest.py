@@ -59,8 +59,8 @@ class Bpy:
 
         The report decides: bpy 4.2 may crash when the interpreter exits, after the tests.
         """
-        run = self.run("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull, "--confcutdir", str(INSIDE),
-                       "--durations=5", str(INSIDE / f"check_{name}.py"), env=env)
+        run = self.run("-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-c", os.devnull,
+                       "--confcutdir", str(INSIDE), str(INSIDE / f"check_{name}.py"), env=env)
         assert " passed" in run.stdout and " failed" not in run.stdout and " error" not in run.stdout, run.stdout
 
 
@@ -70,7 +70,7 @@ def bpy(bpy_python, addon_zip, tmp_path_factory) -> Bpy:
     if not Path(bpy_python).exists():
         if "MILO_BPY_PYTHON" in os.environ:
             pytest.fail(f"MILO_BPY_PYTHON names {bpy_python}, which is not there.")
-        pytest.skip("No bpy environment: `make test` makes one, or set MILO_BPY_PYTHON to a Python with bpy and pytest.")
+        pytest.skip("No bpy environment: `make test` makes one, or name a Python with bpy in MILO_BPY_PYTHON.")
     resources = tmp_path_factory.mktemp("blender")
     milo = resources / "milo"
     milo.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_backend.py"}" "$@"\n')

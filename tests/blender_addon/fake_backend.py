@@ -88,8 +88,8 @@ class FakeBackend:
 
     def needs(self, hashes):
         missing = tuple(h for h in hashes if not (self.blobs / h).exists())
-        parts = {h: (self.blobs / (h + ".part")).stat().st_size for h in missing if (self.blobs / (h + ".part")).exists()}
-        return m.NeedsBlobs(missing, parts)
+        parts = {h: self.blobs / (h + ".part") for h in missing}
+        return m.NeedsBlobs(missing, {h: part.stat().st_size for h, part in parts.items() if part.exists()})
 
     def put(self, message):
         part = self.blobs / (message.hash + ".part")
@@ -147,8 +147,9 @@ class FakeBackend:
             seq = job["mesh_seq"] + 1
             finished = seq >= MESHES
             job["_next"] = time.monotonic() + 0.05
-            self.change(job, mesh_seq=seq, iteration=100 * seq, vertices=100, gaussians=1000, eta_s=5.0 * (MESHES - seq),
-                        stage="saving" if finished else "mesh", state="finished" if finished else "running")
+            self.change(job, mesh_seq=seq, iteration=100 * seq, vertices=100, gaussians=1000,
+                        eta_s=5.0 * (MESHES - seq), stage="saving" if finished else "mesh",
+                        state="finished" if finished else "running")
         if job["mesh_seq"] <= message.after:
             return None if job["state"] == "running" else m.Nothing()
         seq = job["mesh_seq"]
@@ -225,7 +226,8 @@ def main() -> None:
     port = socket.bind_to_random_port("tcp://127.0.0.1")
     text = json.dumps({
         "format": 1, "address": f"tcp://127.0.0.1:{port}", "server_key": server[0].decode(),
-        "client_public": client[0].decode(), "client_secret": client[1].decode(), "pid": os.getpid(), "version": "0.0.0",
+        "client_public": client[0].decode(), "client_secret": client[1].decode(), "pid": os.getpid(),
+        "version": "0.0.0",
     })
     part = options.home / "connection.part"
     part.touch(0o600)

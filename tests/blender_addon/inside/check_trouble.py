@@ -65,7 +65,7 @@ def test_backend_that_ends_at_once(session, monkeypatch):
 def test_no_such_program(session):
     from bl_ext.user_default.milo import preferences
     preferences.get().backend_program = "/nowhere/milo"
-    with pytest.raises(RuntimeError, match="There is no program .*nowhere"):
+    with pytest.raises(RuntimeError, match=r"There is no program .*nowhere"):
         bpy.ops.milo.start_backend()
     assert session.backend.state == "stopped"
 

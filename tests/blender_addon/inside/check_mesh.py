@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A mesh refresh replaces the geometry and nothing else of the user's."""
+
+import bpy
+import numpy as np
+import pytest
+
+
+def grid(n, height=0.0):
+    """A unit square of n x n vertices: verts, faces, colours (red grows with x)."""
+    y, x = np.meshgrid(np.linspace(0, 1, n), np.linspace(0, 1, n))
+    verts = np.stack([x.ravel(), y.ravel(), np.full(n * n, height)], 1).astype(np.float32)
+    at = np.arange(n * n, dtype=np.int32).reshape(n, n)
+    a, b, c, d = at[:-1, :-1].ravel(), at[1:, :-1].ravel(), at[1:, 1:].ravel(), at[:-1, 1:].ravel()
+    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
+    colors = np.zeros((n * n, 3), np.uint8)
+    colors[:, 0] = np.rint(255 * verts[:, 0])
+    return verts, faces, colors
+
+
+@pytest.fixture
+def shown(milo):
+    """(mesh_object module, an object that shows a coarse grid)."""
+    module = milo("scene.mesh_object")
+    obj = module.create("job-1", "thing", bpy.context.scene)
+    module.replace(obj, *grid(6))
+    return module, obj
+
+
+def weights_of(obj, name):
+    group = obj.vertex_groups[name].index
+    return np.array([sum(e.weight for e in v.groups if e.group == group) for v in obj.data.vertices])
+
+
+def test_geometry_and_colours_arrive(shown):
+    module, obj = shown
+    verts, faces, colors = grid(40, 0.5)
+    module.replace(obj, verts, faces, colors)
+    mesh = obj.data
+    at = np.empty((1600, 3), np.float32)
+    mesh.vertices.foreach_get("co", at.ravel())
+    corners = np.empty(faces.size, np.int32)
+    mesh.loops.foreach_get("vertex_index", corners)
+    assert (at == verts).all() and (corners.reshape(-1, 3) == faces).all()
+    assert len(mesh.edges) == 2 * 40 * 39 + 39 * 39
+    assert all(p.normal.z > 0.99 for p in mesh.polygons) and all(p.use_smooth for p in mesh.polygons)
+    assert not mesh.validate()
+    srgb = np.empty((1600, 4), np.float32)
+    mesh.attributes["Color"].data.foreach_get("color_srgb", srgb.ravel())
+    assert np.abs(255 * srgb[:, :3] - colors).max() < 0.51 and (srgb[:, 3] == 1).all()
+    assert mesh.color_attributes.active_color.name == "Color"
+
+
+def test_the_users_work_stays(shown):
+    module, obj = shown
+    scene = bpy.context.scene
+    parent = bpy.data.objects.new("parent", None)
+    rig = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))
+    for other in (parent, rig):
+        scene.collection.objects.link(other)
+    obj.location, obj.rotation_euler, obj.scale = (1, 2, 3), (0.1, 0.2, 0.3), (2, 2, 2)
+    obj.parent = parent
+    obj.modifiers.new("bend", "SIMPLE_DEFORM").angle = 0.3
+    obj.modifiers.new("rig", "ARMATURE").object = rig
+    obj.constraints.new("COPY_LOCATION").enabled = False
+    obj["note"] = "mine"
+    obj.data["mesh note"] = 7
+    mine = bpy.data.materials.new("mine")
+    obj.data.materials.clear()
+    obj.data.materials.append(mine)
+    data, matrix = obj.data, obj.matrix_basis.copy()
+
+    module.replace(obj, *grid(15))
+    assert obj.data == data and len(data.vertices) == 225
+    assert obj.matrix_basis == matrix and obj.parent == parent
+    assert [m.name for m in obj.modifiers] == ["bend", "rig"] and obj.modifiers["rig"].object == rig
+    assert np.isclose(obj.modifiers["bend"].angle, 0.3) and len(obj.constraints) == 1
+    assert obj["note"] == "mine" and data["mesh note"] == 7
+    assert list(data.materials) == [mine]
+
+
+def test_no_material_is_a_choice_too(shown):
+    module, obj = shown
+    assert [m.name for m in obj.data.materials] == ["MILo vertex colours"]
+    obj.data.materials.clear()
+    module.replace(obj, *grid(5))
+    assert len(obj.data.materials) == 0
+
+
+def test_vertex_groups_are_carried_over(shown):
+    module, obj = shown
+    left, ramp = obj.vertex_groups.new(name="left"), obj.vertex_groups.new(name="ramp")
+    obj.vertex_groups.new(name="empty")
+    left.lock_weight = True
+    obj.vertex_groups.active_index = 1
+    for v in obj.data.vertices:
+        ramp.add([v.index], v.co.x, "REPLACE")
+        if v.co.x < 0.25:
+            left.add([v.index], 0.8, "REPLACE")
+    for n in (31, 9):
+        module.replace(obj, *grid(n, 0.02))
+        assert [g.name for g in obj.vertex_groups] == ["left", "ramp", "empty"]
+        assert [g.lock_weight for g in obj.vertex_groups] == [True, False, False]
+        assert obj.vertex_groups.active.name == "ramp"
+        x = grid(n)[0][:, 0]
+        assert np.abs(weights_of(obj, "ramp") - x).max() < 2e-3
+        assert np.allclose(weights_of(obj, "left")[x < 0.2], 0.8, atol=1e-3)
+        assert (weights_of(obj, "left")[x > 0.5] == 0).all() and (weights_of(obj, "empty") == 0).all()
+
+
+def test_material_slots_and_flat_shading_are_carried_over(shown):
+    module, obj = shown
+    obj.data.materials.append(bpy.data.materials.new("second"))
+    for polygon in obj.data.polygons:
+        polygon.material_index = int(polygon.center.x > 0.6)
+    obj.data.shade_flat()
+    module.replace(obj, *grid(21))
+    for polygon in obj.data.polygons:
+        assert polygon.material_index == int(polygon.center.x > 0.6)
+        assert not polygon.use_smooth
+
+
+@pytest.mark.parametrize("mode", ["EDIT", "SCULPT", "WEIGHT_PAINT", "VERTEX_PAINT", "TEXTURE_PAINT"])
+def test_waits_while_the_user_works_on_it(shown, mode):
+    module, obj = shown
+    assert module.why_wait(obj) == ""
+    twin = bpy.data.objects.new("twin", obj.data)   # the same mesh, seen through another object
+    bpy.context.scene.collection.objects.link(twin)
+    bpy.context.view_layer.objects.active = obj
+    bpy.ops.object.mode_set(mode=mode)
+    assert module.why_wait(obj).startswith("Leave") and module.why_wait(twin).startswith("Leave")
+    bpy.ops.object.mode_set(mode="OBJECT")
+    assert module.why_wait(obj) == ""
+
+
+def test_waits_for_shape_keys(shown):
+    module, obj = shown
+    obj.shape_key_add(name="Basis")
+    assert "shape keys" in module.why_wait(obj)
+
+
+def test_an_empty_mesh_is_shown_as_it_is(shown):
+    module, obj = shown
+    module.replace(obj, np.empty((0, 3), np.float32), np.empty((0, 3), np.int32), np.empty((0, 3), np.uint8))
+    assert len(obj.data.vertices) == 0
+    module.replace(obj, *grid(4))
+    assert len(obj.data.vertices) == 16
+
+
+def test_a_job_finds_its_object(shown):
+    module, obj = shown
+    obj.name = "renamed"
+    assert module.find("job-1") == obj and module.find("job-2") is None and module.find("") is None
