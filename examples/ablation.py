@@ -32,7 +32,8 @@ def main() -> int:
     for name, settings in runs.items():
         run = args.out / name.replace(" ", "_")
         flags = [word for setting in settings for word in ("--set", setting)]
-        subprocess.run([MILO, "reconstruct", args.scene, "-o", run, "--preset", args.preset, "--fresh", *flags], check=True)
+        subprocess.run([MILO, "reconstruct", args.scene, "-o", run, "--preset", args.preset, "--fresh", *flags],
+                       check=True)
         subprocess.run([MILO, "evaluate", run, "--gt", args.scene], check=True, stdout=subprocess.DEVNULL)
         report[name] = json.loads((run / "evaluation.json").read_text())
     run = args.out / "with_the_mesh_loop"

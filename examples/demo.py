@@ -140,8 +140,8 @@ def summary(report: dict, out: Path) -> None:
     print(f"held-out views   {report['psnr']:.2f} dB, SSIM {report['ssim']:.4f}")
     print(f"mesh             {scores(report['score'])}")
     print(f"initial points   {scores(report['score_initial_points'])}")
-    print(f"{report['seconds']['whole demo']:.0f} s, at most {report['peak_memory_mb']:,} MB; look at {out}/contact_sheet.png "
-          f"and open {out}/scene.blend")
+    print(f"{report['seconds']['whole demo']:.0f} s, at most {report['peak_memory_mb']:,} MB; look at "
+          f"{out}/contact_sheet.png and open {out}/scene.blend")
 
 
 if __name__ == "__main__":
