@@ -26,6 +26,32 @@ class GeometryRender(NamedTuple):
     radii: Tensor  # [N] int32, pixels, 0 = not seen
 
 
+class TrainRender(NamedTuple):
+    """What `rasterize_train` returns."""
+
+    image: Tensor  # [3, H, W]
+    radii: Tensor  # [N] int32, pixels, 0 = not seen
+    area_max: Tensor  # [N] int32, pixels in which the Gaussian has the largest weight
+
+
+class Stats(NamedTuple):
+    """What `rasterize_stats` returns."""
+
+    radii: Tensor  # [N] int32, pixels, 0 = not seen
+    accum_weights: Tensor  # [N] sum over pixels of the blending weight
+    area_proj: Tensor  # [N] int32, pixels drawn on
+    area_max: Tensor  # [N] int32, pixels in which the Gaussian has the largest weight
+
+
+class DepthRender(NamedTuple):
+    """What `rasterize_depth` returns."""
+
+    index: Tensor  # [H, W] int32, the Gaussian with the largest weight, -1 where empty
+    points: Tensor  # [3, H, W] world point on the ray where it is densest, 0 where empty
+    depth: Tensor  # [H, W] z depth of that point, 0 where empty
+    transmittance: Tensor  # [H, W] light that passes everything, 1 where empty
+
+
 def rasterize_geometry(
     means: Tensor,
     scales: Tensor,
@@ -84,6 +110,112 @@ def rasterize_geometry(
     return GeometryRender(*outputs)
 
 
+def rasterize_train(
+    means: Tensor,
+    scales: Tensor,
+    quats: Tensor,
+    opacities: Tensor,
+    sh_dc: Tensor,
+    sh_rest: Tensor,
+    viewmat: Tensor,
+    K: Tensor,
+    size: tuple[int, int],
+    *,
+    sh_degree: int = 0,
+    background: Tensor | None = None,
+    near: float = 0.2,
+    screen_grad: Tensor | None = None,
+    cull: Tensor | None = None,
+) -> TrainRender:
+    """Colour of Gaussians, and how many pixels each one dominates (Mini-Splatting2; spec rasterization.md, 5.2).
+
+    Args as in `rasterize_geometry`, with a fixed low-pass of 0.3 pixels^2 and no compensation of the opacity, and:
+        cull: [N] bool, True = ignore the Gaussian; or None.
+        screen_grad: as there, its third component stays 0.
+
+    Returns:
+        TrainRender.
+
+    Differentiable in means, scales, quats, opacities, sh_dc and sh_rest through the image. CPU; float32 or float64.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree; the message names the argument.
+    """
+    _check_gaussians(means, scales, quats, opacities)
+    _check_colours(means, sh_dc, sh_rest, sh_degree)
+    height, width = _check_camera(means, viewmat, K, size)
+    background = _background(means, background)
+    _check_cull(means, cull)
+    if screen_grad is None:
+        screen_grad = torch.zeros_like(means)
+    _check("screen_grad", screen_grad, means, means.shape)
+    outputs = _Train.apply(
+        means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background, cull,
+        height, width, int(sh_degree), float(near),
+    )  # fmt: skip
+    return TrainRender(*outputs)
+
+
+def rasterize_stats(
+    means: Tensor,
+    scales: Tensor,
+    quats: Tensor,
+    opacities: Tensor,
+    viewmat: Tensor,
+    K: Tensor,
+    size: tuple[int, int],
+    *,
+    cull: Tensor | None = None,
+    near: float = 0.2,
+) -> Stats:
+    """How much each Gaussian matters to a picture, as `rasterize_train` draws it (spec rasterization.md, 5.3).
+
+    Args as in `rasterize_train`. Returns Stats. No gradients. CPU; float32 or float64.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree; the message names the argument.
+    """
+    height, width = _check_readout(means, scales, quats, opacities, viewmat, K, size, cull)
+    radii, area_proj, area_max = (torch.empty(len(means), dtype=torch.int32) for _ in range(3))
+    accum_weights = means.new_empty(len(means))
+    native.splat_stats(
+        *_ready(means, scales, quats, opacities), _ready_mask(cull), *_ready(viewmat, K), height, width, float(near),
+        radii, accum_weights, area_proj, area_max,
+    )  # fmt: skip
+    return Stats(radii, accum_weights, area_proj, area_max)
+
+
+def rasterize_depth(
+    means: Tensor,
+    scales: Tensor,
+    quats: Tensor,
+    opacities: Tensor,
+    viewmat: Tensor,
+    K: Tensor,
+    size: tuple[int, int],
+    *,
+    cull: Tensor | None = None,
+    near: float = 0.2,
+) -> DepthRender:
+    """Where the Gaussian that dominates each pixel is densest along the pixel's ray (spec rasterization.md, 5.4).
+
+    Gaussians that are densest behind the camera on a ray do not count there.
+
+    Args as in `rasterize_train`. Returns DepthRender. No gradients. CPU; float32 or float64.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree; the message names the argument.
+    """
+    height, width = _check_readout(means, scales, quats, opacities, viewmat, K, size, cull)
+    index = torch.empty(height, width, dtype=torch.int32)
+    points, depth, transmittance = (means.new_empty(*c, height, width) for c in ((3,), (), ()))
+    native.splat_depth(
+        *_ready(means, scales, quats, opacities), _ready_mask(cull), *_ready(viewmat, K), height, width, float(near),
+        index, points, depth, transmittance,
+    )  # fmt: skip
+    return DepthRender(index, points, depth, transmittance)
+
+
 class _Geometry(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -121,9 +253,40 @@ class _Geometry(torch.autograd.Function):
         return (*grads, *[None] * 8)
 
 
+class _Train(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx, means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background, cull,
+        height, width, sh_degree, near,
+    ):  # fmt: skip
+        gaussians = _ready(means, scales, quats, opacities, sh_dc, sh_rest)
+        image = means.new_empty(3, height, width)
+        radii, area_max = (torch.empty(len(means), dtype=torch.int32) for _ in range(2))
+        frame_class = native.TrainFrame64 if means.dtype == torch.float64 else native.TrainFrame32
+        ctx.frame = frame_class.render(
+            *gaussians, sh_degree, _ready_mask(cull), *_ready(viewmat, K), height, width, *_ready(background), near,
+            image, radii, area_max,
+        )  # fmt: skip
+        ctx.sh_degree = sh_degree
+        ctx.save_for_backward(*gaussians, image)
+        ctx.mark_non_differentiable(radii, area_max)
+        return image, radii, area_max
+
+    @staticmethod
+    def backward(ctx, g_image, *_):
+        *saved, image = ctx.saved_tensors
+        grads = [torch.empty_like(t) for t in (*saved, saved[0])]
+        ctx.frame.backward(*saved, ctx.sh_degree, image, *_ready(g_image), *grads)
+        return (*grads, *[None] * 8)
+
+
 def _ready(*tensors: Tensor) -> list[Tensor]:
     """As the kernels take them."""
     return [t.detach().contiguous() for t in tensors]
+
+
+def _ready_mask(mask: Tensor | None) -> Tensor | None:
+    return None if mask is None else mask.contiguous()
 
 
 def _gradient(gradient: Tensor | None, like: Tensor) -> Tensor:
@@ -151,6 +314,21 @@ def _check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Te
     _check("scales", scales, means, (n, 3))
     _check("quats", quats, means, (n, 4))
     _check("opacities", opacities, means, (n,))
+
+
+def _check_cull(means: Tensor, cull: Tensor | None) -> None:
+    if cull is None:
+        return
+    if not isinstance(cull, Tensor) or cull.dtype != torch.bool or tuple(cull.shape) != (len(means),):
+        raise ValueError(f"cull must be a bool tensor of shape [{len(means)}], or None.")
+    if cull.device.type != "cpu":
+        raise ValueError(f"cull is on {cull.device}; the rasterisers run on the CPU: move it with .cpu().")
+
+
+def _check_readout(means, scales, quats, opacities, viewmat, K, size, cull) -> tuple[int, int]:
+    _check_gaussians(means, scales, quats, opacities)
+    _check_cull(means, cull)
+    return _check_camera(means, viewmat, K, size)
 
 
 def _check_colours(means: Tensor, sh_dc: Tensor, sh_rest: Tensor, sh_degree: int) -> None:

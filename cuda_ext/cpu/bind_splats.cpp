@@ -7,6 +7,7 @@
 
 #include "bindings.h"
 #include "splat_geometry.h"
+#include "splat_train.h"
 
 using namespace milo;
 
@@ -20,7 +21,7 @@ template <class T>
 using MaybeIn = std::optional<Array<const T>>;
 
 template <class T>
-const T* data_or_null(const MaybeIn<T>& array) { return array ? array->data() : nullptr; }
+const T* data_or_null(const std::optional<Array<const T>>& array) { return array ? array->data() : nullptr; }
 
 template <class T>
 Gaussians<T> gaussians(const In<T>& means, const In<T>& scales, const In<T>& quats, const In<T>& opacities,
@@ -68,9 +69,80 @@ void bind_geometry(nb::module_& m, const char* name) {
              nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
 }
 
+template <class T>
+void bind_train(nb::module_& m, const char* name) {
+    using Frame = TrainFrame<T>;
+    nb::class_<Frame>(m, name)
+        .def_static(
+            "render",
+            [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc, In<T> sh_rest, int sh_degree,
+               std::optional<In<bool>> cull, In<T> viewmat, In<T> K, int height, int width, In<T> background,
+               double near_plane, Out<T> image, Out<int32_t> radii, Out<int32_t> area_max) {
+                Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
+                g.cull = data_or_null(cull);
+                const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
+                nb::gil_scoped_release unlocked;
+                return std::make_unique<Frame>(camera, T(near_plane), vec3_at(background.data(), 0), g, image.data(),
+                                               radii.data(), area_max.data());
+            },
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(),
+            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg())
+        .def("backward", [](const Frame& frame, In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc,
+                            In<T> sh_rest, int sh_degree, In<T> image, In<T> g_image, Out<T> g_means, Out<T> g_scales,
+                            Out<T> g_quats, Out<T> g_opacities, Out<T> g_sh_dc, Out<T> g_sh_rest, Out<T> g_screen) {
+            const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
+            const GaussianGrads<T> out = {g_means.data(), g_scales.data(), g_quats.data(), g_opacities.data(),
+                                          g_sh_dc.data(), g_sh_rest.data(), g_screen.data()};
+            nb::gil_scoped_release unlocked;
+            frame.backward(g, image.data(), g_image.data(), out);
+        });
+}
+
+template <class T>
+Gaussians<T> colourless(const In<T>& means, const In<T>& scales, const In<T>& quats, const In<T>& opacities,
+                        const std::optional<In<bool>>& cull) {
+    return {static_cast<int64_t>(means.shape(0)), means.data(), scales.data(), quats.data(), opacities.data(),
+            nullptr, nullptr, 0, 0, data_or_null(cull)};
+}
+
+template <class T>
+void bind_readouts(nb::module_& m) {
+    m.def(
+        "splat_stats",
+        [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, std::optional<In<bool>> cull, In<T> viewmat,
+           In<T> K, int height, int width, double near_plane, Out<int32_t> radii, Out<T> accum_weights, Out<int32_t> area_proj,
+           Out<int32_t> area_max) {
+            const Gaussians<T> g = colourless(means, scales, quats, opacities, cull);
+            const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
+            nb::gil_scoped_release unlocked;
+            train_stats(place_for_training(camera, T(near_plane), g, radii.data()), g.count, accum_weights.data(),
+                        area_proj.data(), area_max.data());
+        },
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
+    m.def(
+        "splat_depth",
+        [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, std::optional<In<bool>> cull, In<T> viewmat,
+           In<T> K, int height, int width, double near_plane, Out<int32_t> index, Out<T> points, Out<T> depth,
+           Out<T> transmittance) {
+            const Gaussians<T> g = colourless(means, scales, quats, opacities, cull);
+            const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
+            nb::gil_scoped_release unlocked;
+            Buffer<int32_t> radii(g.count);
+            train_depth(place_for_training(camera, T(near_plane), g, radii.data()), g, index.data(), points.data(),
+                        depth.data(), transmittance.data());
+        },
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
+}
+
 }  // namespace
 
 void bind_splats(nb::module_& m) {
+    bind_train<float>(m, "TrainFrame32");
+    bind_train<double>(m, "TrainFrame64");
+    bind_readouts<float>(m);
+    bind_readouts<double>(m);
     bind_geometry<float>(m, "GeometryFrame32");
     bind_geometry<double>(m, "GeometryFrame64");
 }

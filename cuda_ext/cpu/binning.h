@@ -5,6 +5,7 @@
 
 #include "buffer.h"
 #include "extent.h"
+#include "parallel.h"
 
 namespace milo {
 
@@ -38,5 +39,14 @@ struct Binning {
 
 template <class T>
 Binning bin(const Placements<T>& placed, int64_t n, int tiles_x, int tiles_y);
+
+// gather(gaussian, first, last): the positions of its instances in the tile order, for every Gaussian.
+template <class Gather>
+void for_each_sum(const Binning& bins, int64_t n, Gather gather) {
+    parallel_for(n, 256, [&](int64_t begin, int64_t end, int) {
+        const int32_t* of = bins.instance_of.data();
+        for (int64_t i = begin; i < end; ++i) gather(i, of + bins.gaussian_begin[i], of + bins.gaussian_begin[i + 1]);
+    });
+}
 
 }  // namespace milo

@@ -12,12 +12,14 @@
 #if defined(__GNUC__) || defined(__clang__)
 #define MILO_VECTOR_TYPES 1
 #define MILO_INLINE inline __attribute__((always_inline))
+#define MILO_INLINE_LAMBDA __attribute__((always_inline))
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"   // every function here is inlined: there is no calling convention
 #endif
 #else
 #define MILO_VECTOR_TYPES 0
 #define MILO_INLINE __forceinline
+#define MILO_INLINE_LAMBDA
 #endif
 
 namespace milo {
@@ -184,6 +186,14 @@ MILO_INLINE void add_sums(const Lanes<T>* a, T* out) {
 }
 
 #endif
+
+template <class T>
+MILO_INLINE T sum_of(Lanes<T> a) {
+    T lanes[Lanes<T>::count], sum = T(0);
+    a.store(lanes);
+    for (const T lane : lanes) sum += lane;
+    return sum;
+}
 
 template <class T>
 MILO_INLINE Lanes<T> smaller(Lanes<T> a, Lanes<T> b) { return select(a < b, a, b); }

@@ -2,7 +2,6 @@
 // Backward pass per Gaussian: its sums over tiles are added in a fixed order, then carried back to its parameters.
 #include <algorithm>
 
-#include "parallel.h"
 #include "splat_project.h"
 
 namespace milo {
@@ -39,7 +38,7 @@ void gaussian_backward(const Camera<T>& camera, Vec3<T> camera_centre, const Gau
                         -(f.conic_b * sum[kSumQx] + f.conic_c * sum[kSumQy])};
     const T g_compensated = sum[kSumQ] / (opacity * compensation);
     const FootprintGrad<T> g_footprint = {T(-0.5) * sum[kSumQxx], -sum[kSumQxy], T(-0.5) * sum[kSumQyy],
-                                          g_compensated * opacity};
+                                          geometry ? g_compensated * opacity : T(0)};
     Mat3<T> g_axes = {{0, 0, 0}, {0, 0, 0}, {0, 0, 0}};
     Vec3<T> g_scale = {0, 0, 0}, g_t = {0, 0, 0}, g_p = {0, 0, 0};
     if constexpr (geometry) {
@@ -83,20 +82,14 @@ template <bool geometry, class T>
 void gather_gradients(const Camera<T>& camera, const Gaussians<T>& g, T kappa, const Binning& bins, const T* sums,
                       const GaussianGrads<T>& out) {
     const Vec3<T> camera_centre = camera.centre();
-    parallel_for(g.count, 256, [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) {
-            const int64_t first = bins.gaussian_begin[i], last = bins.gaussian_begin[i + 1];
-            if (first == last) {
-                write_zeros(out, i, g.rest);
-                continue;
-            }
-            T total[kSums] = {};
-            for (int64_t j = first; j < last; ++j) {
-                const T* sum = sums + int64_t(kSums) * bins.instance_of[j];
-                for (int k = 0; k < kSums; ++k) total[k] += sum[k];
-            }
-            gaussian_backward<geometry>(camera, camera_centre, g, kappa, i, total, out);
+    for_each_sum(bins, g.count, [&](int64_t i, const int32_t* first, const int32_t* last) {
+        if (first == last) return write_zeros(out, i, g.rest);
+        T total[kSums] = {};
+        for (; first != last; ++first) {
+            const T* sum = sums + int64_t(kSums) * *first;
+            for (int k = 0; k < kSums; ++k) total[k] += sum[k];
         }
+        gaussian_backward<geometry>(camera, camera_centre, g, kappa, i, total, out);
     });
 }
 

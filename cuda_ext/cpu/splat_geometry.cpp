@@ -19,54 +19,14 @@ T ray_length(const Camera<T>& camera, int i, int j) {
 template <class T>
 GeometryFrame<T>::GeometryFrame(const Camera<T>& camera, const GeometryOptions<T>& options,
                                 const Gaussians<T>& gaussians, const GeometryImages<T>& images, int32_t* radii)
-    : camera_(camera),
+    : scene_(place_for_geometry(camera, options.kernel_size, options.near_plane, gaussians, radii)),
       options_(options),
-      placed_(gaussians.count),
-      splats_(gaussians.count),
       transmittance_(int64_t(camera.width) * camera.height),
       normal_length_(int64_t(camera.width) * camera.height),
       median_at_(int64_t(camera.width) * camera.height),
       walked_(camera.tiles_x() * camera.tiles_y()) {
-    project(gaussians, radii);
-    bins_ = bin(placed_, gaussians.count, camera.tiles_x(), camera.tiles_y());
-    parallel_for(bins_.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) blend_tile(bins_.busiest[k], images);
-    });
-}
-
-template <class T>
-void GeometryFrame<T>::project(const Gaussians<T>& g, int32_t* radii) {
-    const Vec3<T> camera_centre = camera_.centre();
-    parallel_for(g.count, 256, [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) {
-            radii[i] = 0;
-            placed_.touched[i] = 0;
-            const Vec3<T> p = camera_.to_view(vec3_at(g.means, i));
-            if (!(p.z > options_.near_plane)) continue;
-            const Projection<T> r = project_gaussian(camera_, g, i, p, options_.kernel_size);
-            if (!r.footprint.valid) continue;
-            const Vec2<T> mean = milo::project(camera_, p);
-            int radius;
-            const TileRect rect = square_rect(camera_, mean, r.footprint, radius);
-            if (rect.empty()) continue;
-            radii[i] = radius;
-            const T opacity = g.opacities[i] * r.footprint.compensation;
-            if (!(opacity >= T(kAlphaMin))) continue;
-
-            placed_.depth[i] = p.z;
-            placed_.rect[i] = rect;
-            placed_.outline[i] = make_outline(mean, r.footprint, opacity);
-            placed_.touched[i] = tiles_of(rect, placed_.outline[i], camera_.tiles_x(), nullptr);
-            if (placed_.touched[i] == 0) continue;
-            Splat<T>& splat = splats_[i];
-            splat.mean = mean;
-            splat.falloff = make_falloff(r.footprint.conic_a, r.footprint.b, r.footprint.c, opacity);
-            splat.colour = clamped_colour(seen_colour(g, i, camera_centre).unclamped);
-            const RayPlane<T> plane = ray_plane(r.axes, r.s, r.clamped.t);
-            splat.distance = length(p);
-            splat.slope = {plane.slope.x / camera_.fx, plane.slope.y / camera_.fy};
-            splat.normal = plane.normal;
-        }
+    parallel_for(scene_.bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t k = begin; k < end; ++k) blend_tile(scene_.bins.busiest[k], images);
     });
 }
 
@@ -76,54 +36,45 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
     struct State {
         TilePlane<T> transmittance, red, green, blue, distance, nx, ny, nz, median_at;
     } s;
-    const TileArea area(camera_, tile);
+    const Binning& bins = scene_.bins;
+    const int64_t begin = bins.tile_begin[tile];
+    const Camera<T>& camera = scene_.camera;
+    const TileArea area(camera, tile);
     open_pixels(s.transmittance, area);
     for (auto* plane : {&s.red, &s.green, &s.blue, &s.distance, &s.nx, &s.ny, &s.nz}) plane->fill(T(0));
     s.median_at.fill(T(-1));
 
-    const V iota = V::iota();
-    const int64_t begin = bins_.tile_begin[tile], end = bins_.tile_begin[tile + 1];
-    int64_t k = begin;
-    for (; k < end; ++k) {
-        if ((k - begin) % kEndedCheck == kEndedCheck - 1 && all_ended(s.transmittance)) break;
-        const Splat<T>& splat = splats_[bins_.gaussian[k]];
-        const int32_t ahead = bins_.gaussian[std::min(k + kPrefetch, end - 1)];
-        prefetch(&splats_[ahead]);
-        prefetch(&placed_.outline[ahead]);
+    walked_[tile] = walk_tile(scene_, tile, s.transmittance, [&](int64_t k, const Splat<T>& splat) {
         const V position = V(T(k - begin));
-        walk_strips(placed_.outline[bins_.gaussian[k]], area, [&](int x, int top, int bottom) {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - iota;
+        walk_strips(scene_.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) MILO_INLINE_LAMBDA {
+            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
             const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
             for (int y = top; y <= bottom; ++y) {
                 const T dy = splat.mean.y - T(area.y0 + y);
                 const V before = V::load(s.transmittance.at(x, y));
                 const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
                 const V w = step.weight;
-                const auto add = [&](TilePlane<T>& plane, V value) {
-                    (V::load(plane.at(x, y)) + w * value).store(plane.at(x, y));
-                };
                 step.transmittance.store(s.transmittance.at(x, y));
-                add(s.red, V(splat.colour.x));
-                add(s.green, V(splat.colour.y));
-                add(s.blue, V(splat.colour.z));
-                add(s.distance, distance_x + V(splat.slope.y * dy));
-                add(s.nx, V(splat.normal.x));
-                add(s.ny, V(splat.normal.y));
-                add(s.nz, V(splat.normal.z));
+                add_at(s.red, x, y, w * V(splat.colour.x));
+                add_at(s.green, x, y, w * V(splat.colour.y));
+                add_at(s.blue, x, y, w * V(splat.colour.z));
+                add_at(s.distance, x, y, w * (distance_x + V(splat.slope.y * dy)));
+                add_at(s.nx, x, y, w * V(splat.normal.x));
+                add_at(s.ny, x, y, w * V(splat.normal.y));
+                add_at(s.nz, x, y, w * V(splat.normal.z));
                 const auto is_median = (w > V(T(0))) & (before > V(T(0.5)));
                 select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
             }
         });
-    }
-    walked_[tile] = static_cast<int32_t>(k - begin);
+    });
 
-    const int64_t pixels = int64_t(camera_.width) * camera_.height;
+    const int64_t pixels = int64_t(camera.width) * camera.height;
     for (int y = 0; y < area.height; ++y) {
-        const int64_t row = int64_t(area.y0 + y) * camera_.width + area.x0;
+        const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
         for (int x = 0; x < area.width; ++x) {
             const int64_t o = row + x;
             const T t = magnitude(*s.transmittance.at(x, y)), alpha = T(1) - t;
-            const T inverse_ray = T(1) / ray_length(camera_, area.x0 + x, area.y0 + y);
+            const T inverse_ray = T(1) / ray_length(camera, area.x0 + x, area.y0 + y);
             const Vec3<T> n = {*s.nx.at(x, y), *s.ny.at(x, y), *s.nz.at(x, y)};
             const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(1e-12));
             images.image[o] = *s.red.at(x, y) + t * options_.background.x;
@@ -134,7 +85,7 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
             const int32_t median_at = static_cast<int32_t>(*s.median_at.at(x, y));
             T median = T(0);
             if (median_at >= 0) {
-                const Splat<T>& splat = splats_[bins_.gaussian[begin + median_at]];
+                const Splat<T>& splat = scene_.splats[bins.gaussian[begin + median_at]];
                 median = splat.distance + splat.slope.x * (splat.mean.x - T(area.x0 + x)) +
                          splat.slope.y * (splat.mean.y - T(area.y0 + y));
             }
@@ -152,17 +103,18 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
 template <class T>
 void GeometryFrame<T>::backward(const Gaussians<T>& gaussians, const GeometryImages<const T>& images,
                                 const GeometryImageGrads<T>& grads, const GaussianGrads<T>& out) const {
-    Buffer<T> sums(kSums * bins_.instances());
+    const Binning& bins = scene_.bins;
+    Buffer<T> sums(kSums * bins.instances());
     const bool planes = grads.expected_depth != nullptr;
-    parallel_for(bins_.tiles(), 1, [&](int64_t begin, int64_t end, int) {
+    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
         for (int64_t k = begin; k < end; ++k) {
             if (planes)
-                blend_tile_backward<true>(bins_.busiest[k], images, grads, sums.data());
+                blend_tile_backward<true>(bins.busiest[k], images, grads, sums.data());
             else
-                blend_tile_backward<false>(bins_.busiest[k], images, grads, sums.data());
+                blend_tile_backward<false>(bins.busiest[k], images, grads, sums.data());
         }
     });
-    gather_gradients<true>(camera_, gaussians, options_.kernel_size, bins_, sums.data(), out);
+    gather_gradients<true>(scene_.camera, gaussians, options_.kernel_size, bins, sums.data(), out);
 }
 
 template <class T>
@@ -175,14 +127,16 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
         TilePlane<T> red, green, blue, alpha;                       // gradients per unit of weight
         TilePlane<T> distance, nx, ny, nz;
     } s = {};   // padding must be finite: it is multiplied by weights of 0
-    const TileArea area(camera_, tile);
-    const int64_t begin = bins_.tile_begin[tile], end = bins_.tile_begin[tile + 1], stop = begin + walked_[tile];
+    const Binning& bins = scene_.bins;
+    const Camera<T>& camera = scene_.camera;
+    const TileArea area(camera, tile);
+    const int64_t begin = bins.tile_begin[tile], end = bins.tile_begin[tile + 1], stop = begin + walked_[tile];
     std::fill(sums + kSums * begin, sums + kSums * end, T(0));
     if (begin == stop) return;
     open_pixels(s.transmittance, area);
-    const int64_t pixels = int64_t(camera_.width) * camera_.height;
+    const int64_t pixels = int64_t(camera.width) * camera.height;
     for (int y = 0; y < area.height; ++y) {
-        const int64_t row = int64_t(area.y0 + y) * camera_.width + area.x0;
+        const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
         for (int x = 0; x < area.width; ++x) {
             const int64_t o = row + x;
             const T a = T(1) - transmittance_[o];
@@ -197,12 +151,12 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
                                     g.z * images.image[o + 2 * pixels] + g_alpha * a;
             if constexpr (planes) {
                 const T per_alpha = a > T(0) ? T(1) / a : T(0);
-                const T inverse_ray = T(1) / ray_length(camera_, area.x0 + x, area.y0 + y);
+                const T inverse_ray = T(1) / ray_length(camera, area.x0 + x, area.y0 + y);
                 *s.distance.at(x, y) = grads.expected_depth[o] * inverse_ray * per_alpha;
                 g_alpha -= grads.expected_depth[o] * images.expected_depth[o] * per_alpha;
                 if (median_at_[o] >= 0) {   // the only path of the median: to the distance of its own Gaussian
                     const int64_t k = begin + median_at_[o];
-                    const Vec2<T> mean = splats_[bins_.gaussian[k]].mean;
+                    const Vec2<T> mean = scene_.splats[bins.gaussian[k]].mean;
                     const T g_median = grads.median_depth[o] * inverse_ray;
                     sums[kSums * k + kSumD] += g_median;
                     sums[kSums * k + kSumDx] += g_median * (mean.x - T(area.x0 + x));
@@ -220,20 +174,18 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
         }
     }
 
-    const V iota = V::iota(), zero = V(T(0));
-    const T half_width = T(0.5) * T(camera_.width), half_height = T(0.5) * T(camera_.height);
+    const V zero = V(T(0));
+    const T half_width = T(0.5) * T(camera.width), half_height = T(0.5) * T(camera.height);
     for (int64_t k = begin; k < stop; ++k) {
-        const Splat<T>& splat = splats_[bins_.gaussian[k]];
-        const int32_t ahead = bins_.gaussian[std::min(k + kPrefetch, end - 1)];
-        prefetch(&splats_[ahead]);
-        prefetch(&placed_.outline[ahead]);
+        const Splat<T>& splat = scene_.splats[bins.gaussian[k]];
+        prefetch_ahead(scene_, k, stop);
         // d power / d mean2D = -(A u, B u + v dy) with u the sheared dx
         const T conic_a = T(2 * kLn2) * splat.falloff.half_a;
         const T abs_x = half_width * conic_a, abs_y = half_height * conic_a * splat.falloff.shear;
         const T abs_v = half_height * T(2 * kLn2) * splat.falloff.half_v;
         T* out = sums + kSums * k;
-        walk_strips(placed_.outline[bins_.gaussian[k]], area, [&](int x, int top, int bottom) {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - iota;
+        walk_strips(scene_.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) MILO_INLINE_LAMBDA {
+            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
             const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
             V red = zero, green = zero, blue = zero, q0 = zero, q1 = zero, q2 = zero, abs_sum = zero;
             V d0 = zero, d1 = zero, nx = zero, ny = zero, nz = zero;

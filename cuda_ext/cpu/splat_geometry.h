@@ -34,17 +34,13 @@ public:
                   const GeometryImageGrads<T>& grads, const GaussianGrads<T>& out) const;
 
 private:
-    void project(const Gaussians<T>& gaussians, int32_t* radii);
     void blend_tile(int tile, const GeometryImages<T>& images);
     template <bool planes>
     void blend_tile_backward(int tile, const GeometryImages<const T>& images, const GeometryImageGrads<T>& grads,
                              T* sums) const;
 
-    Camera<T> camera_;
+    SplatScene<T> scene_;
     GeometryOptions<T> options_;
-    Placements<T> placed_;
-    Buffer<Splat<T>> splats_;
-    Binning bins_;
     Buffer<T> transmittance_, normal_length_;   // [H,W] at the end of each pixel
     Buffer<int32_t> median_at_;                 // [H,W] position in the tile's list, -1 for none
     Buffer<int32_t> walked_;                    // [tiles] Gaussians until all pixels had ended

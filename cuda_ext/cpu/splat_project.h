@@ -81,6 +81,26 @@ SeenColour<T> seen_colour(const Gaussians<T>& g, int64_t i, Vec3<T> camera_centr
 template <class T>
 Vec3<T> clamped_colour(Vec3<T> c) { return {larger(c.x, T(0)), larger(c.y, T(0)), larger(c.z, T(0))}; }
 
+// Gaussians placed on the tiles of an image.  Entries of `placed` and `splats` are defined where touched is not 0.
+template <class T>
+struct SplatScene {
+    SplatScene(const Camera<T>& view, int64_t n) : camera(view), placed(n), splats(n) {}
+
+    Camera<T> camera;
+    Placements<T> placed;
+    Buffer<Splat<T>> splats;
+    Binning bins;
+};
+
+constexpr double kTrainLowPass = 0.3;   // pixels^2
+
+// radii: [N] pixels, 0 for Gaussians that are not seen.  Colours are left undefined where gaussians.sh_dc is null.
+template <class T>
+SplatScene<T> place_for_geometry(const Camera<T>& camera, T kernel_size, T near_plane, const Gaussians<T>& gaussians,
+                                 int32_t* radii);
+template <class T>
+SplatScene<T> place_for_training(const Camera<T>& camera, T near_plane, const Gaussians<T>& gaussians, int32_t* radii);
+
 // Sums over the pixels of a tile that a Gaussian sends backward.  q = falloff * opacity * d loss / d alpha,
 // (dx, dy) = mean - pixel, g_d = d loss / d distance at the pixel.
 enum Sum {

@@ -52,16 +52,31 @@ bool all_ended(const TilePlane<T>& transmittance) {
 
 constexpr int kEndedCheck = 16;   // Gaussians between two looks whether the whole tile has ended
 
-// The next Gaussian's data are asked for while this one is drawn.
-MILO_INLINE void prefetch(const void* address) {
+constexpr int kPrefetch = 4;   // Gaussians whose data are asked for ahead
+
+template <class Scene>
+MILO_INLINE void prefetch_ahead(const Scene& scene, int64_t k, int64_t end) {
 #if MILO_VECTOR_TYPES
-    __builtin_prefetch(address);
+    const int32_t ahead = scene.bins.gaussian[std::min(k + kPrefetch, end - 1)];
+    __builtin_prefetch(&scene.splats[ahead]);
+    __builtin_prefetch(&scene.placed.outline[ahead]);
 #else
-    (void)address;
+    (void)scene, (void)k, (void)end;
 #endif
 }
 
-constexpr int kPrefetch = 4;   // Gaussians ahead
+// visit(instance, splat) front to back until all pixels have ended.  Returns how many were visited.
+template <class Scene, class T, class Visit>
+MILO_INLINE int32_t walk_tile(const Scene& scene, int tile, const TilePlane<T>& transmittance, Visit visit) {
+    const int64_t begin = scene.bins.tile_begin[tile], end = scene.bins.tile_begin[tile + 1];
+    int64_t k = begin;
+    for (; k < end; ++k) {
+        if ((k - begin) % kEndedCheck == kEndedCheck - 1 && all_ended(transmittance)) break;
+        prefetch_ahead(scene, k, end);
+        visit(k, scene.splats[scene.bins.gaussian[k]]);
+    }
+    return static_cast<int32_t>(k - begin);
+}
 
 // strip(x, top, bottom): Lanes<T>::count pixels from column x on, rows top..bottom, all within the tile's planes.
 template <class T, class Strip>
@@ -73,6 +88,21 @@ MILO_INLINE void walk_strips(const Outline<T>& outline, const TileArea& area, St
         const int right = std::min(x + Lanes<T>::count - 1, last);
         if (column_rows(outline, area.x0, area.y0, x, right, top, bottom)) strip(x, top, bottom);
     }
+}
+
+template <class T>
+MILO_INLINE void add_at(TilePlane<T>& plane, int x, int y, Lanes<T> value) {
+    (Lanes<T>::load(plane.at(x, y)) + value).store(plane.at(x, y));
+}
+
+// The first of equal weights stays.
+template <class T>
+MILO_INLINE void keep_largest(TilePlane<T>& largest, TilePlane<T>& largest_at, int x, int y, Lanes<T> weight,
+                              Lanes<T> position) {
+    const Lanes<T> old = Lanes<T>::load(largest.at(x, y));
+    const auto larger_now = weight > old;
+    larger(weight, old).store(largest.at(x, y));
+    select(larger_now, position, Lanes<T>::load(largest_at.at(x, y))).store(largest_at.at(x, y));
 }
 
 }  // namespace milo
