@@ -46,7 +46,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def is_full(error: BaseException) -> bool:
+def is_full(error: BaseException | None) -> bool:
     """Does this error say that the disk is full?"""
     return isinstance(error, OSError) and error.errno in _FULL
 

@@ -6,8 +6,8 @@
 stdin: "stop" (in fact anything) asks for a checkpoint and the end; so does its end, for then the server is gone.
 stdout: words (words.py); whatever else libraries print there goes to stderr. stderr: the job's log.
 
-A runner is `run(folder, device, should_stop) -> Iterator[Progress | Snapshot | Finished]` with the values that
-`milo.backend.training.reconstruct` yields. The seam is there for other launchers and for tests.
+A runner is `run(folder, device, should_stop) -> Iterator[Progress | Snapshot | Finished]`, the events of
+`milo.backend.training`. The seam is there for other launchers and for tests.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
+from milo.backend.training.errors import TrainingError
+from milo.backend.training.events import Finished, Progress, Snapshot
 from milo.protocol import ProtocolError
 
 from .blobs import Blobs
@@ -37,10 +38,11 @@ INTERVAL_KEY = "service.snapshot_interval_s"   # a setting of the job: seconds b
 INTERVAL_S = 2.0
 LIVE_TRIANGLES = 200_000                       # level of detail made in advance: the default of mesh.next
 PROGRESS_EVERY_S = 0.2
-ORPHAN_S = 120.0                               # an orphan that has not saved by then is stuck
+ORPHAN_S = 600.0                               # an orphan that has not saved by then is stuck
 
 
-def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]) -> Iterator[Any]:
+def reconstruct_scene(folder: Path, device: str,
+                      should_stop: Callable[[], bool]) -> Iterator[Progress | Snapshot | Finished]:
     """The runner of the product: load the scene and the settings, train."""
     from milo.backend.config import load_config
     from milo.backend.data.scene import load_scene
@@ -81,7 +83,7 @@ class Reporter:
         self.last_progress = self.last_snapshot = float("-inf")
         self.held: Progressed | None = None
 
-    def progress(self, event) -> None:
+    def progress(self, event: Progress) -> None:
         word = Progressed(event.stage, event.iteration, event.iterations, event.loss, event.gaussians, event.vertices,
                           event.eta_s, event.psnr)
         now = time.monotonic()
@@ -97,7 +99,7 @@ class Reporter:
             say(self.pipe, self.held)
             self.held = None
 
-    def snapshot(self, event) -> None:
+    def snapshot(self, event: Snapshot) -> None:
         now = time.monotonic()
         if event.kind == "live" and now - self.last_snapshot < self.interval_s:
             return
@@ -130,13 +132,14 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
         run = getattr(importlib.import_module(module), name)
         reporter = Reporter(folder, pipe, float(request.settings.get(INTERVAL_KEY, INTERVAL_S)))
         for event in run(folder, device, should_stop):
-            if hasattr(event, "stage"):             # Progress
-                reporter.progress(event)
-            elif hasattr(event, "verts"):           # Snapshot
-                reporter.snapshot(event)
-            else:                                   # Finished
-                reporter.flush()
-                say(pipe, Ended(event.stopped, event.psnr))
+            match event:
+                case Progress():
+                    reporter.progress(event)
+                case Snapshot():
+                    reporter.snapshot(event)
+                case Finished():
+                    reporter.flush()
+                    say(pipe, Ended(event.stopped, event.psnr))
         return 0
     except Exception as error:
         traceback.print_exc()
@@ -150,9 +153,9 @@ def explain(error: Exception) -> GaveUp:
     hint = getattr(error, "hint", "")
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
         return GaveUp(f"Out of memory: {text}", "Use fewer or smaller photos, or a smaller preset, then resume.")
-    if is_full(error):
+    if is_full(error) or is_full(error.__cause__):
         return GaveUp("The backend's disk is full.", "Free space on the backend, then resume.")
-    if isinstance(error, ProtocolError | ValueError | FileNotFoundError):
+    if isinstance(error, TrainingError | ProtocolError | ValueError | FileNotFoundError):
         return GaveUp(text, hint if isinstance(hint, str) and hint not in text else "")
     return GaveUp(f"{type(error).__name__}: {text}", "The job's log says more.")
 

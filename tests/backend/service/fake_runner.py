@@ -10,43 +10,12 @@ from __future__ import annotations
 import os
 import signal
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from milo.backend.service.job_folder import read_request
-
-
-@dataclass
-class Progress:
-    stage: str
-    iteration: int
-    iterations: int
-    loss: float | None
-    gaussians: int
-    vertices: int
-    eta_s: float | None
-    psnr: float | None
-
-
-@dataclass
-class Snapshot:
-    kind: str
-    iteration: int
-    verts: np.ndarray
-    faces: np.ndarray
-    colors: np.ndarray
-    preview: np.ndarray | None
-
-
-@dataclass
-class Finished:
-    splats: Path
-    mesh: Path
-    seconds: dict
-    psnr: float | None
-    stopped: bool
+from milo.backend.training.events import Finished, Progress, Snapshot
 
 
 def sheet(triangles: int, height: float):

@@ -61,3 +61,23 @@ def test_a_painter_that_dies_is_told_and_started_again(client, server, job):
     assert no.value.code == "worker_died"
     file.write_bytes(bytes(88))
     assert client.ask(view(job)).depth[0, 0] == 88
+
+
+def test_gaussians_are_drawn_by_the_painter_of_the_product(tmp_path):
+    """One opaque red Gaussian two units ahead: red in the middle of the picture, two units deep."""
+    from milo.backend.data.ply import SplatColumns, write_splats
+    from milo.backend.service.render_worker import Painting, paint_gaussians
+
+    (tmp_path / "run").mkdir()
+    red = (np.array([[1.0, 0.0, 0.0]], np.float32) - 0.5) / 0.28209479
+    write_splats(tmp_path / "run" / "splats.ply", SplatColumns(
+        means=np.array([[0, 0, 2]], np.float32), sh_dc=red.astype(np.float32), sh_rest=np.zeros((1, 0, 3), np.float32),
+        opacities=np.array([8], np.float32), scales=np.full((1, 3), np.log(0.1), np.float32),
+        quats=np.array([[1, 0, 0, 0]], np.float32)))
+    painting = Painting(tmp_path, "cpu", paint_gaussians)
+    request = m.RenderSplats("a", EYE4, (60, 0, 20, 0, 60, 15, 0, 0, 1), 40, 30)
+    picture = painting.picture(request)
+    assert picture.image[14, 19].tolist() == pytest.approx([252, 0, 0, 252], abs=4)
+    assert picture.depth[14, 19] == pytest.approx(2, abs=0.3)
+    assert picture.image[0, 0].tolist() == [0, 0, 0, 0]
+    assert picture.depth[0, 0] == 0
