@@ -63,8 +63,7 @@ class _Run:
 
     def events(self) -> Iterator[Progress | Snapshot | Finished]:
         """The stream of `reconstruct`."""
-        if self.config.run.threads:
-            torch.set_num_threads(self.config.run.threads)
+        torch.set_num_threads(1)   # the work is in our kernels, whose threads torch's would only hold up
         native.set_num_threads(self.config.run.threads)
         yield Progress("loading", 0, self.config.schedule.iterations, None, 0, 0, None, None)
         self._timed("loading", self._load)

@@ -27,8 +27,6 @@ def test_training_fits_held_out_views(ball, short_config, geometry_from):
 
 
 def test_a_scene_without_points_starts_where_its_cameras_look(ball):
-    import dataclasses
-
     empty = dataclasses.replace(ball, points=np.zeros((0, 3)), colors=np.zeros((0, 3), np.uint8))
     points, colors = starting_points(empty, torch.Generator().manual_seed(0))
     assert torch.allclose(points.mean(0), torch.zeros(3), atol=0.05)
