@@ -27,7 +27,6 @@ from milo.cuda_ext.ssim import photometric_loss
 from . import schedule
 from .errors import TrainingError
 from .loss import depth_normal_loss
-from .start import starting_points
 from .views import ViewStack, stacked
 
 
@@ -58,8 +57,9 @@ class Training:
         self.generator = torch.Generator().manual_seed(config.run.seed)
         self.views = ViewStack(scene.train, config.schedule.flush_views, self.generator)
         self.background = torch.full((3,), 1.0 if config.data.white_background else 0.0, device=self.device)
-        points, colors = starting_points(scene, self.generator)
-        gaussians = self._new_gaussians(points.to(self.device), colors.to(self.device), config.model.sh_storage_start)
+        points = torch.from_numpy(scene.points).to(self.device, torch.float32)
+        colors = torch.from_numpy(scene.colors).to(self.device, torch.float32) / 255
+        gaussians = self._new_gaussians(points, colors, config.model.sh_storage_start)
         self.population = Population(gaussians, SparseAdam(gaussians, config.optim, self.scale.extent))
         self.mesh = MeshInLoop(config.mesh, scene.train, self.scale, self._choose_pivots)
         self.iteration = 0

@@ -1,15 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """That training fits photos, without and with geometry renders."""
 
-import dataclasses
-
 import numpy as np
 import pytest
-import torch
 
 from milo.backend.training.loop import Training
 from milo.backend.training.snapshots import held_out_psnr, preview
-from milo.backend.training.start import starting_points
 
 
 @pytest.mark.parametrize("geometry_from", [1, 1000])
@@ -24,10 +20,3 @@ def test_training_fits_held_out_views(ball, short_config, geometry_from):
     assert np.mean(losses[-6:]) < 0.6 * np.mean(losses[:6])
     assert held_out_psnr(training) > before + 3
     assert preview(training).shape == (24, 28, 3)
-
-
-def test_a_scene_without_points_starts_where_its_cameras_look(ball):
-    empty = dataclasses.replace(ball, points=np.zeros((0, 3)), colors=np.zeros((0, 3), np.uint8))
-    points, colors = starting_points(empty, torch.Generator().manual_seed(0))
-    assert torch.allclose(points.mean(0), torch.zeros(3), atol=0.05)
-    assert 0.5 < points.abs().max() < 2 and len(colors) == len(points)
