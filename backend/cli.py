@@ -123,14 +123,9 @@ def serve(
     parent: Annotated[int | None, typer.Option(help="End when the process with this id ends.")] = None,
 ) -> None:
     """Serve Blender: take scenes, run jobs, stream meshes."""
-    import zmq
-
     from milo.backend.service.server import serve as run_server
 
-    try:
-        run_server(home, host, port, parent=parent)
-    except zmq.ZMQError as error:
-        raise ValueError(f"{host}:{port} cannot be listened on: {error}. Choose another --host or --port.") from error
+    run_server(home, host, port, parent=parent)
 
 
 @app.command()

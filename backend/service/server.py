@@ -61,8 +61,7 @@ def serve(home: Path | None = None, host: str = "127.0.0.1", port: int = 0, *, p
         painter: "module:function" in place of the splat renderer (render_worker.py).
 
     Raises:
-        ProtocolError: another server uses this home, or a newer version wrote it.
-        zmq.ZMQError: the address cannot be used.
+        ProtocolError: another server uses this home, a newer version wrote it, or the address cannot be used.
     """
     server = Server(home or default_home(), host, port, parent, devices, runner, painter)
     if threading.current_thread() is threading.main_thread():
@@ -119,7 +118,11 @@ class Server:
         self.router.maxmsgsize = MAX_REQUEST_FRAME_BYTES
         self.router.sndhwm = 100
         self.router.heartbeat_ivl, self.router.heartbeat_timeout = 10_000, 60_000     # milliseconds
-        self.router.bind(f"tcp://{host}:{port}")
+        try:
+            self.router.bind(f"tcp://{host}:{port}")
+        except zmq.ZMQError as error:
+            raise ProtocolError("bad_request", f"{host}:{port} cannot be listened on: {error}.",
+                                "Choose another --host or --port.") from error
         bound = self.router.last_endpoint.decode().rstrip("\0")
         self.address = bound.replace("0.0.0.0", "127.0.0.1")
 

@@ -126,6 +126,15 @@ def test_two_servers_do_not_share_a_home(server):
     assert "Another server already uses" in second.stderr
 
 
+def test_an_address_in_use_is_said_in_a_sentence(server, tmp_path):
+    port = server.connection["address"].rpartition(":")[2]
+    command = [sys.executable, "-m", "milo.backend.service", "--home", str(tmp_path), "--port", port]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=20)
+    assert second.returncode == 2
+    assert second.stderr == (f"127.0.0.1:{port} cannot be listened on: Address already in use "
+                             f"(addr='tcp://127.0.0.1:{port}'). Choose another --host or --port.\n")
+
+
 def test_stop_ends_the_server_and_its_connection_file(launch):
     server = launch()
     connection = server.connection
