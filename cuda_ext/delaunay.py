@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Delaunay triangulation of points in space (spec training.md, 5.3)."""
+
+from __future__ import annotations
+
+import torch
+
+from .arguments import check_tensor, kernel_ready
+from .native import native
+
+
+def delaunay(points):
+    """The tetrahedra whose circumspheres hold no point, exactly.
+
+    The answer depends on the points alone: cospherical ones (grids, boxes) are told apart by symbolic perturbation, and
+    the same set in another order gives the same tetrahedra. Of equal points the one with the lowest index is used; the
+    others are in no tetrahedron. Single-threaded; releases the GIL.
+
+    Args:
+        points: [P, 3] float32 or float64, finite. Exact as long as two coordinates differ by 0 or by more than 2^-200 of
+            the largest one.
+
+    Returns:
+        tets [T, 4] int32 on the CPU, det(p1 - p0, p2 - p0, p3 - p0) > 0 exactly (evaluated in float32, very flat ones may
+        come out at 0 or below). T = 0 when the points lie in one plane or are fewer than four. No gradient.
+
+    Raises:
+        ValueError: points has another shape or dtype, or values that are not finite.
+    """
+    check_tensor("points", points, ("P", 3), (torch.float32, torch.float64))
+    points = kernel_ready(points)
+    bad = ~torch.isfinite(points).all(dim=1)
+    if bad.any():
+        rows = bad.nonzero().flatten().tolist()
+        where = ", ".join(map(str, rows[:5])) + (", ..." if len(rows) > 5 else "")
+        raise ValueError(
+            f"points has {len(rows)} of {len(points)} rows that are not finite (row {where}); a triangulation needs "
+            "finite coordinates: look for diverged Gaussians."
+        )
+    return torch.from_numpy(native.delaunay(points.double().numpy()))
