@@ -73,6 +73,7 @@ def say(pipe: IO[bytes], word: Word) -> None:
     table: dict[str, Any] = {"kind": record.kind}
     for name in record.checks:
         value = getattr(word, name)
+        value = value.item() if hasattr(value, "item") else value      # numpy and torch scalars
         table[name] = None if isinstance(value, float) and not math.isfinite(value) else value
     try:
         pipe.write(json.dumps(table).encode() + b"\n")

@@ -1,4 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -122,3 +124,8 @@ def test_an_error_becomes_an_exception_again():
 
 def test_the_version_is_one():
     assert PROTOCOL_VERSION == 1
+
+
+def test_the_reference_names_every_message():
+    text = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text("utf-8")
+    assert [name for name in m.MESSAGES if f"`{name}`" not in text] == []
