@@ -171,10 +171,13 @@ class Desk:
 
     # ---------------------------------------------------------------- meshes
 
-    def _give_mesh(self, peer: Peer, question: m.NextMesh, tries: int = 3) -> None:
-        """Read the newest mesh and send it. It may be gone again by the time it is read: then there is a newer one."""
+    def _give_mesh(self, peer: Peer, question: m.NextMesh, tries: int = 3, reduced: int = 0) -> None:
+        """Read the newest mesh and send it. It may be gone again by the time it is read: then there is a newer one.
+
+        reduced: the mesh whose level of detail was just made; a newer one would only be too large again.
+        """
         try:
-            seq = self.jobs.get(question.job).mesh_seq
+            seq = reduced or self.jobs.get(question.job).mesh_seq
         except ProtocolError as error:
             return self.reply(peer, m.Error(error.code, error.message, error.hint))
         folder = self.workspace.jobs / question.job / "snapshots"
@@ -197,7 +200,7 @@ class Desk:
 
         def reduce():
             self._make_lod(snapshots.path(folder, seq), question.max_triangles)
-            self.post(lambda: self._give_mesh(peer, question, tries - 1) if tries > 1
+            self.post(lambda: self._give_mesh(peer, question, tries - 1, seq) if tries > 1
                       else self.reply(peer, m.Nothing()))
         self._later(peer, read)
 

@@ -95,9 +95,9 @@ class Backend:
         self.problem = None
 
     def close(self) -> None:
-        """End everything now (Blender quits, or the add-on is switched off). May take some seconds."""
+        """Let go of everything now (Blender quits, or the add-on is switched off)."""
         if self._process:
-            self._process.stop()
+            self._process.leave()
         self._drop()
         self._enter(STOPPED)
 
@@ -153,7 +153,7 @@ class Backend:
         ended = not self._process.running if self._process else not process_alive(self._pid)
         if not ended and time.monotonic() - self._since > STOP_LIMIT_S:
             if self._process:
-                self._process.stop()
+                self._process.kill()
             ended = True
         if ended:
             self._drop()

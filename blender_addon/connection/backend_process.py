@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -14,7 +15,8 @@ from .problems import BackendDied, NoBackend, Problem
 
 LOG_NAME = "blender-backend.log"
 START_LIMIT_S = 60.0
-STOP_LIMIT_S = 10.0
+STOP_LIMIT_S = 40.0  # it saves its jobs first, which may take half a minute
+QUIT_LIMIT_S = 3.0  # that Blender waits for when it quits: the backend ends by itself after that
 LOG_TAIL = 1_500  # characters of the log shown with a failure
 
 
@@ -90,7 +92,7 @@ class BackendProcess:
             return read_endpoint(self.home)
         except NoBackend:
             if time.monotonic() - self._started > START_LIMIT_S:
-                self.stop()
+                self.kill()
                 late = f"The backend did not start within {START_LIMIT_S:.0f} s. {self.log_tail()}"
                 raise BackendDied(late) from None
             return None
@@ -113,11 +115,13 @@ class BackendProcess:
         if self.running:
             self._process.terminate()
 
-    def stop(self) -> None:
-        """End it: first by asking, then by force."""
+    def kill(self) -> None:
+        """End it by force; its jobs lose the work since their last checkpoint."""
+        self._process.kill()
+        self._process.wait()
+
+    def leave(self) -> None:
+        """Ask it to end, and wait only a moment."""
         self.ask_to_end()
-        try:
-            self._process.wait(STOP_LIMIT_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):  # it goes on saving, and then ends
+            self._process.wait(QUIT_LIMIT_S)

@@ -8,7 +8,7 @@ from bpy.types import Operator
 
 from .. import session
 from ..connection.backend import READY
-from ..protocol.messages import Picture, RenderSplats
+from ..protocol.messages import Nothing, Picture, RenderSplats
 from ..scene import mesh_object, splat_image
 from ..scene.cameras import CameraError
 
@@ -53,8 +53,13 @@ class MILO_OT_render_splats(Operator):
         return {"FINISHED"}
 
 
-def show(picture: Picture) -> None:
-    """Put the picture into the image, and into image editors that show nothing else."""
+def show(picture: Picture | Nothing) -> None:
+    """Put the picture into the image, and into image editors that show nothing else.
+
+    Nothing: a newer question of ours came before this one was drawn.
+    """
+    if isinstance(picture, Nothing):
+        return
     image = splat_image.write_image(picture.image)
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:

@@ -42,13 +42,25 @@ def addon_zip(tmp_path_factory) -> Path:
     return next(dist.glob("milo-*.zip"))
 
 
+def program(path: Path, command: str) -> str:
+    """An executable that the add-on can start as its backend."""
+    path.write_text(f"#!/bin/sh\n{command}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
 class Bpy:
     """A bpy with the extension installed in a user folder of its own."""
 
-    def __init__(self, python: str, resources: Path, milo: Path):
+    def __init__(self, python: str, resources: Path):
         self.python, self.resources = python, resources
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
-        self.environment |= {"BLENDER_USER_RESOURCES": str(resources), "MILO_PROGRAM": str(milo)}
+        self.environment |= {"BLENDER_USER_RESOURCES": str(resources)}
+        self.environment["MILO_PROGRAM"] = program(
+            resources / "milo", f'exec "{sys.executable}" "{HERE / "fake_backend.py"}" "$@"')
+        self.environment["MILO_SERVICE_PROGRAM"] = program(
+            resources / "milo-service", f'shift; PYTHONPATH="{HERE.parent / "backend" / "service"}" exec '
+            f'"{sys.executable}" -m milo.backend.service --runner fake_runner:run --painter fake_runner:paint "$@"')
 
     def run(self, *arguments: str, env: dict | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
         return subprocess.run([self.python, *arguments], env=self.environment | (env or {}), timeout=timeout,
@@ -72,11 +84,8 @@ def bpy(bpy_python, addon_zip, tmp_path_factory) -> Bpy:
             pytest.fail(f"MILO_BPY_PYTHON names {bpy_python}, which is not there.")
         pytest.skip("No bpy environment: `make test` makes one, or name a Python with bpy in MILO_BPY_PYTHON.")
     resources = tmp_path_factory.mktemp("blender")
-    milo = resources / "milo"
-    milo.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{HERE / "fake_backend.py"}" "$@"\n')
-    milo.chmod(0o755)
     shutil.copy(addon_zip, resources / "milo.zip")
-    blender = Bpy(str(Path(bpy_python).absolute()), resources, milo)
+    blender = Bpy(str(Path(bpy_python).absolute()), resources)
     installed = blender.run("-c", INSTALL, str(resources / "milo.zip"))
     assert "INSTALLED" in installed.stdout, installed.stdout
     return blender
