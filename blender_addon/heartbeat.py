@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import traceback
+
 import bpy
 from bpy.app.handlers import persistent
 
 from . import session
+from .connection.problems import Problem
 
 BUSY_S, IDLE_S = 0.1, 0.5
 
@@ -17,7 +20,12 @@ def tick() -> float:
     """Poll, redraw the panel when it would look different, and say when to be called again."""
     global _drawn
     now = session.current()
-    busy = now.poll()
+    try:
+        busy = now.poll()
+    except Exception as error:  # Blender would drop the timer, and the panel would stand still without a word
+        traceback.print_exc()
+        now.problem = Problem(f"{type(error).__name__}: {error}", "This is a defect: the console has the details.")
+        busy = False
     looks = appearance(now)
     if looks != _drawn:
         _drawn = looks

@@ -24,7 +24,7 @@ from .connection.backend import READY, STARTING, Backend
 from .connection.job_start import JobStart, Reconstruction
 from .connection.problems import Problem
 from .connection.watch import Watch
-from .protocol.messages import CancelJob, JobInfo, PauseJob, ResumeJob
+from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
 from .scene import mesh_object
 from .version import product_version
 
@@ -86,6 +86,11 @@ class Session:
             return Problem(info.error, info.hint)
         return None
 
+    def has_all_of(self, scene: bpy.types.Scene) -> bool:
+        """Whether a scene's job is finished and its mesh is in the .blend: nothing to resume, even after reopening."""
+        obj = mesh_object.find(scene.milo.job)
+        return self.job_state == "finished" or (obj is not None and obj.milo.kind == "final")
+
     # -- what operators do ---------------------------------------------------------------------------------------------
 
     def start_backend(self, home: Path | None = None) -> None:
@@ -122,10 +127,13 @@ class Session:
         home = Path(scene.milo.backend_home) if scene.milo.backend_home else None
         self._scene_name = scene.name
 
-        def go_on() -> None:
-            self.ask(ResumeJob(job), lambda info: self.follow(job, info))
+        def go_on(info: JobInfo) -> None:
+            if info.state in RESUMABLE:
+                self.ask(ResumeJob(job), lambda resumed: self.follow(job, resumed))
+            else:  # it went on, or even ended, without this Blender
+                self.follow(job, info)
 
-        self._when_ready(go_on, home)
+        self._when_ready(lambda: self.ask(GetJob(job), go_on), home)
 
     def follow(self, job: str, info: JobInfo | None = None) -> None:
         """Show a job's progress and meshes from now on."""

@@ -113,7 +113,7 @@ def resume_blocked_by(context: bpy.types.Context) -> str:
     now = session.current()
     if not context.scene.milo.job:
         return "This scene has no reconstruction"
-    if now.job_state == "finished":
+    if now.has_all_of(context.scene):
         return "The reconstruction is finished"
     if now.job_state in session.RESUMABLE or now.backend.state != READY:
         return ""

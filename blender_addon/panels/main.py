@@ -62,8 +62,7 @@ def draw_buttons(layout: UILayout, now: session.Session) -> None:
         row.operator("milo.cancel", icon="CANCEL")
         return
     row.operator("milo.reconstruct", icon="MESH_MONKEY")
-    scene_job = bpy.context.scene.milo.job
-    if scene_job and now.job_state != "finished":
+    if bpy.context.scene.milo.job and not now.has_all_of(bpy.context.scene):
         row.operator("milo.resume", icon="PLAY")
     if now.job_state == "paused":
         row.operator("milo.cancel", icon="CANCEL")

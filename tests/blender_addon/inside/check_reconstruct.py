@@ -167,6 +167,22 @@ def test_a_saved_file_finds_its_job_again(session, photos, tmp_path):
     assert bpy.data.objects["photos"].milo.kind == "final"
 
 
+def test_a_job_that_ended_without_this_blender(session, photos, tmp_path):
+    choose(photos)
+    bpy.ops.milo.reconstruct()
+    assert session.wait(lambda now: now.refreshes >= 1, 30)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    assert session.wait(lambda now: now.job_state == "finished", 20)
+    bpy.ops.milo.stop_backend()
+    assert session.wait(lambda now: now.backend.state == "stopped", 10)
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
+    assert session.job_state == "" and bpy.data.objects["photos"].milo.kind != "final"
+    bpy.ops.milo.resume()
+    assert session.wait(lambda now: now.job_state == "finished" and not now.poll(), 20), session.trouble
+    assert bpy.data.objects["photos"].milo.kind == "final" and session.trouble is None
+    assert not bpy.ops.milo.resume.poll()
+
+
 def test_nothing_is_left_when_the_backend_stops(session, photos):
     bpy.ops.milo.start_backend()
     assert session.wait(lambda now: now.backend.state == "ready", 20), session.trouble
