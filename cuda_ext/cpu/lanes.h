@@ -13,6 +13,7 @@
 #define MILO_VECTOR_TYPES 1
 #define MILO_INLINE inline __attribute__((always_inline))
 #define MILO_INLINE_LAMBDA __attribute__((always_inline))
+#define MILO_PREFETCH(address) __builtin_prefetch(address)
 #if !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wpsabi"   // every function here is inlined: there is no calling convention
 #endif
@@ -20,6 +21,16 @@
 #define MILO_VECTOR_TYPES 0
 #define MILO_INLINE __forceinline
 #define MILO_INLINE_LAMBDA
+#define MILO_PREFETCH(address) ((void)(address))
+#endif
+
+// Before a loop whose iterations touch different memory.
+#if defined(__clang__)
+#define MILO_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#elif defined(__GNUC__)
+#define MILO_INDEPENDENT _Pragma("GCC ivdep")
+#else
+#define MILO_INDEPENDENT
 #endif
 
 namespace milo {

@@ -2,6 +2,7 @@
 // Backward pass per Gaussian: its sums over tiles are added in a fixed order, then carried back to its parameters.
 #include <algorithm>
 
+#include "lanes.h"
 #include "splat_project.h"
 
 namespace milo {
@@ -82,10 +83,13 @@ template <bool geometry, class T>
 void gather_gradients(const Camera<T>& camera, const Gaussians<T>& g, T kappa, const Binning& bins, const T* sums,
                       const GaussianGrads<T>& out) {
     const Vec3<T> camera_centre = camera.centre();
+    constexpr int kAhead = 16;   // the sums of a Gaussian lie far apart
+    const int32_t* end = bins.instance_of.data() + bins.instances();
     for_each_sum(bins, g.count, [&](int64_t i, const int32_t* first, const int32_t* last) {
         if (first == last) return write_zeros(out, i, g.rest);
         T total[kSums] = {};
         for (; first != last; ++first) {
+            MILO_PREFETCH(sums + int64_t(kSums) * first[end - first > kAhead ? kAhead : 0]);
             const T* sum = sums + int64_t(kSums) * *first;
             for (int k = 0; k < kSums; ++k) total[k] += sum[k];
         }

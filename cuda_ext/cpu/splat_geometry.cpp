@@ -71,31 +71,34 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
     const int64_t pixels = int64_t(camera.width) * camera.height;
     for (int y = 0; y < area.height; ++y) {
         const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
+        MILO_INDEPENDENT
         for (int x = 0; x < area.width; ++x) {
             const int64_t o = row + x;
             const T t = magnitude(*s.transmittance.at(x, y)), alpha = T(1) - t;
-            const T inverse_ray = T(1) / ray_length(camera, area.x0 + x, area.y0 + y);
             const Vec3<T> n = {*s.nx.at(x, y), *s.ny.at(x, y), *s.nz.at(x, y)};
             const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(1e-12));
+            const T ray = ray_length(camera, area.x0 + x, area.y0 + y);
             images.image[o] = *s.red.at(x, y) + t * options_.background.x;
             images.image[o + pixels] = *s.green.at(x, y) + t * options_.background.y;
             images.image[o + 2 * pixels] = *s.blue.at(x, y) + t * options_.background.z;
             images.alpha[o] = alpha;
-            images.expected_depth[o] = alpha > T(0) ? *s.distance.at(x, y) * inverse_ray / alpha : T(0);
-            const int32_t median_at = static_cast<int32_t>(*s.median_at.at(x, y));
-            T median = T(0);
-            if (median_at >= 0) {
-                const Splat<T>& splat = scene_.splats[bins.gaussian[begin + median_at]];
-                median = splat.distance + splat.slope.x * (splat.mean.x - T(area.x0 + x)) +
-                         splat.slope.y * (splat.mean.y - T(area.y0 + y));
-            }
-            images.median_depth[o] = median * inverse_ray;
+            images.expected_depth[o] = alpha > T(0) ? *s.distance.at(x, y) / (ray * alpha) : T(0);
             images.normal[o] = n.x * n_inverse;
             images.normal[o + pixels] = n.y * n_inverse;
             images.normal[o + 2 * pixels] = n.z * n_inverse;
             transmittance_[o] = t;
             normal_length_[o] = n_length;
-            median_at_[o] = median_at;
+            median_at_[o] = static_cast<int32_t>(*s.median_at.at(x, y));
+        }
+        for (int x = 0; x < area.width; ++x) {
+            const int64_t o = row + x;
+            T median = T(0);
+            if (median_at_[o] >= 0) {
+                const Splat<T>& splat = scene_.splats[bins.gaussian[begin + median_at_[o]]];
+                median = splat.distance + splat.slope.x * (splat.mean.x - T(area.x0 + x)) +
+                         splat.slope.y * (splat.mean.y - T(area.y0 + y));
+            }
+            images.median_depth[o] = median / ray_length(camera, area.x0 + x, area.y0 + y);
         }
     }
 }
@@ -137,31 +140,28 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
     const int64_t pixels = int64_t(camera.width) * camera.height;
     for (int y = 0; y < area.height; ++y) {
         const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
+        MILO_INDEPENDENT
         for (int x = 0; x < area.width; ++x) {
             const int64_t o = row + x;
             const T a = T(1) - transmittance_[o];
             const Vec3<T> g = {grads.image[o], grads.image[o + pixels], grads.image[o + 2 * pixels]};
-            T g_alpha = grads.alpha[o];
             *s.red.at(x, y) = g.x;
             *s.green.at(x, y) = g.y;
             *s.blue.at(x, y) = g.z;
+            *s.alpha.at(x, y) = grads.alpha[o];
             // The normalised outputs (expected depth, normal) contribute nothing to the total: scaling all weights
             // together does not change them.
             *s.remaining.at(x, y) = g.x * images.image[o] + g.y * images.image[o + pixels] +
-                                    g.z * images.image[o + 2 * pixels] + g_alpha * a;
-            if constexpr (planes) {
-                const T per_alpha = a > T(0) ? T(1) / a : T(0);
-                const T inverse_ray = T(1) / ray_length(camera, area.x0 + x, area.y0 + y);
-                *s.distance.at(x, y) = grads.expected_depth[o] * inverse_ray * per_alpha;
-                g_alpha -= grads.expected_depth[o] * images.expected_depth[o] * per_alpha;
-                if (median_at_[o] >= 0) {   // the only path of the median: to the distance of its own Gaussian
-                    const int64_t k = begin + median_at_[o];
-                    const Vec2<T> mean = scene_.splats[bins.gaussian[k]].mean;
-                    const T g_median = grads.median_depth[o] * inverse_ray;
-                    sums[kSums * k + kSumD] += g_median;
-                    sums[kSums * k + kSumDx] += g_median * (mean.x - T(area.x0 + x));
-                    sums[kSums * k + kSumDy] += g_median * (mean.y - T(area.y0 + y));
-                }
+                                    g.z * images.image[o + 2 * pixels] + grads.alpha[o] * a;
+        }
+        if constexpr (planes) {
+            MILO_INDEPENDENT
+            for (int x = 0; x < area.width; ++x) {
+                const int64_t o = row + x;
+                const T a = T(1) - transmittance_[o], ray = ray_length(camera, area.x0 + x, area.y0 + y);
+                const T per_alpha = a > T(0) ? grads.expected_depth[o] / a : T(0);
+                *s.distance.at(x, y) = per_alpha / ray;
+                *s.alpha.at(x, y) -= per_alpha * images.expected_depth[o];
                 const Vec3<T> n = {images.normal[o], images.normal[o + pixels], images.normal[o + 2 * pixels]};
                 const Vec3<T> gn = {grads.normal[o], grads.normal[o + pixels], grads.normal[o + 2 * pixels]};
                 const T along = normal_length_[o] < T(1e-12) ? T(0) : dot(n, gn);
@@ -170,7 +170,16 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
                 *s.ny.at(x, y) = (gn.y - along * n.y) * scale;
                 *s.nz.at(x, y) = (gn.z - along * n.z) * scale;
             }
-            *s.alpha.at(x, y) = g_alpha;
+            for (int x = 0; x < area.width; ++x) {   // the median's only path: to the distance of its own Gaussian
+                const int64_t o = row + x;
+                if (median_at_[o] < 0) continue;
+                const int64_t k = begin + median_at_[o];
+                const Vec2<T> mean = scene_.splats[bins.gaussian[k]].mean;
+                const T g_median = grads.median_depth[o] / ray_length(camera, area.x0 + x, area.y0 + y);
+                sums[kSums * k + kSumD] += g_median;
+                sums[kSums * k + kSumDx] += g_median * (mean.x - T(area.x0 + x));
+                sums[kSums * k + kSumDy] += g_median * (mean.y - T(area.y0 + y));
+            }
         }
     }
 

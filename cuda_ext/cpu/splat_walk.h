@@ -54,20 +54,16 @@ constexpr int kEndedCheck = 16;   // Gaussians between two looks whether the who
 
 constexpr int kPrefetch = 4;   // Gaussians whose data are asked for ahead
 
-template <class Scene>
-MILO_INLINE void prefetch_ahead(const Scene& scene, int64_t k, int64_t end) {
-#if MILO_VECTOR_TYPES
+template <class T>
+MILO_INLINE void prefetch_ahead(const SplatScene<T>& scene, int64_t k, int64_t end) {
     const int32_t ahead = scene.bins.gaussian[std::min(k + kPrefetch, end - 1)];
-    __builtin_prefetch(&scene.splats[ahead]);
-    __builtin_prefetch(&scene.placed.outline[ahead]);
-#else
-    (void)scene, (void)k, (void)end;
-#endif
+    MILO_PREFETCH(&scene.splats[ahead]);
+    MILO_PREFETCH(&scene.placed.outline[ahead]);
 }
 
 // visit(instance, splat) front to back until all pixels have ended.  Returns how many were visited.
-template <class Scene, class T, class Visit>
-MILO_INLINE int32_t walk_tile(const Scene& scene, int tile, const TilePlane<T>& transmittance, Visit visit) {
+template <class T, class Visit>
+MILO_INLINE int32_t walk_tile(const SplatScene<T>& scene, int tile, const TilePlane<T>& transmittance, Visit visit) {
     const int64_t begin = scene.bins.tile_begin[tile], end = scene.bins.tile_begin[tile + 1];
     int64_t k = begin;
     for (; k < end; ++k) {
