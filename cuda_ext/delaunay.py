@@ -17,12 +17,11 @@ def delaunay(points):
     others are in no tetrahedron. Single-threaded; releases the GIL.
 
     Args:
-        points: [P, 3] float32 or float64, finite. Exact as long as two coordinates differ by 0 or by more than 2^-200 of
-            the largest one.
+        points: [P, 3] float32 or float64, finite. Coordinates are taken exactly, down to 2^-200 of the largest one.
 
     Returns:
-        tets [T, 4] int32 on the CPU, det(p1 - p0, p2 - p0, p3 - p0) > 0 exactly (evaluated in float32, very flat ones may
-        come out at 0 or below). T = 0 when the points lie in one plane or are fewer than four. No gradient.
+        tets [T, 4] int32 on the CPU, det(p1 - p0, p2 - p0, p3 - p0) > 0 exactly (evaluated in float32, rounding may
+        take it to 0 or below). T = 0 when the points lie in one plane or are fewer than four. No gradient.
 
     Raises:
         ValueError: points has another shape or dtype, or values that are not finite.

@@ -190,11 +190,10 @@ private:
         const Point3 vw = cross(v, w), wu = cross(w, u), uv = cross(u, v);
         const double uu = dot(u, u), vv = dot(v, v), ww = dot(w, w);
         const double det = dot(u, vw), scale = 0.5 / det;
-        const Point3 c = {(uu * vw.x + vv * wu.x + ww * uv.x) * scale, (uu * vw.y + vv * wu.y + ww * uv.y) * scale,
-                          (uu * vw.z + vv * wu.z + ww * uv.z) * scale};
+        const Point3 c = scale * (uu * vw + vv * wu + ww * uv);
         const double m = std::max({uu, vv, ww}), radius2 = dot(c, c);
         const bool known = det * det > kFlattest * kFlattest * m * m * m && radius2 > kSmallest * kSmallest;
-        tet.centre = {p.x + c.x, p.y + c.y, p.z + c.z};
+        tet.centre = p + c;
         tet.radius2 = known ? radius2 : std::numeric_limits<double>::quiet_NaN();
     }
 
@@ -257,7 +256,7 @@ private:
             t = tet.neighbour[out] >> 2;
         }
         for (const int32_t v : tets_[t].vertex)   // p is in the tetrahedron: equal to a corner, or inside the sphere
-            if (points_[v] == p) return -1 - v;
+            if (equal(points_[v], p)) return -1 - v;
         return t;
     }
     // A facet that has p strictly beyond it, or -1 if p is in the tetrahedron.
@@ -364,7 +363,7 @@ bool lead_with_simplex(const std::vector<Point3>& points, std::vector<int32_t>& 
             }
         return false;
     };
-    return bring(1, [&](const Point3& p) { return !(p == at(0)); }) &&
+    return bring(1, [&](const Point3& p) { return !equal(p, at(0)); }) &&
            bring(2, [&](const Point3& p) { return !collinear_exact(at(0), at(1), p); }) &&
            bring(3, [&](const Point3& p) { return orient3d(at(0), at(1), at(2), p) != 0; });
 }

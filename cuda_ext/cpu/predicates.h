@@ -8,19 +8,14 @@
 #pragma once
 #include <cmath>
 
+#include "vec.h"
+
 namespace milo {
 
-struct Point3 {
-    double x, y, z;
-};
+using Point3 = Vec3<double>;
 
-inline Point3 operator-(const Point3& a, const Point3& b) { return {a.x - b.x, a.y - b.y, a.z - b.z}; }
-inline bool operator==(const Point3& a, const Point3& b) { return a.x == b.x && a.y == b.y && a.z == b.z; }
+inline bool equal(const Point3& a, const Point3& b) { return a.x == b.x && a.y == b.y && a.z == b.z; }
 
-inline double dot(const Point3& a, const Point3& b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
-inline Point3 cross(const Point3& a, const Point3& b) {
-    return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
-}
 // What rounding in cross() is proportional to.
 inline Point3 cross_magnitude(const Point3& a, const Point3& b) {
     return {std::fabs(a.y * b.z) + std::fabs(a.z * b.y), std::fabs(a.z * b.x) + std::fabs(a.x * b.z),

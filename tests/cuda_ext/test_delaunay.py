@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triangulations are checked from the definition, by predicates that test_predicates.py checks by rational arithmetic."""
+"""Triangulations checked from the definition, by predicates that test_predicates.py checks by rational arithmetic."""
 
 from fractions import Fraction
 
@@ -19,7 +19,8 @@ def pivots(count, seed=0, flat=0.0, dtype=np.float32):
     """Corners and centres of the boxes of Gaussians on a noisy sphere with a background (spec training.md, 5.2)."""
     generator = np.random.default_rng(seed)
     direction = generator.normal(size=(count, 3))
-    means = direction / np.linalg.norm(direction, axis=1, keepdims=True) * (1 + 0.02 * generator.normal(size=(count, 1)))
+    direction /= np.linalg.norm(direction, axis=1, keepdims=True)
+    means = direction * (1 + 0.02 * generator.normal(size=(count, 1)))
     background = generator.random(count) < 0.1
     means[background] = generator.uniform(-4, 4, (background.sum(), 3))
     scales = np.exp(generator.normal(np.log(0.6 / count**0.5), 0.5, (count, 3))) * [1, 1, 0.1]
@@ -157,7 +158,9 @@ def test_hard_inputs(name):
     assert_delaunay(points, tetrahedra(points))
 
 
-@pytest.mark.parametrize("points", [pivots(300), grid(9), with_duplicates(500, 300)], ids=["pivots", "grid", "duplicates"])
+@pytest.mark.parametrize(
+    "points", [pivots(300), grid(9), with_duplicates(500, 300)], ids=["pivots", "grid", "duplicates"]
+)
 def test_deterministic_and_independent_of_the_order_of_the_points(points):
     tets = tetrahedra(points)
     np.testing.assert_array_equal(tets, tetrahedra(points))
