@@ -86,7 +86,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         (grad,) = torch.autograd.grad(loss, logits)
         with torch.no_grad():
             sparse_adam_step(logits, grad, *moments, visible[chosen], settings.refine_lr, step + 1)
-        yield RefineStep(step + 1, settings.refine_iters, float(loss), len(surface.verts))
+        yield RefineStep(step + 1, settings.refine_iters, float(loss.detach()), len(surface.verts))
     with torch.no_grad():
         surface = extract_surface(pivots, sdf_from_logits(to_pivot_order(logits)), topology)
         verts, faces = compact(surface.verts, surface.faces)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from milo.backend import cli
+from milo.backend.config import load_config
 
 SUZANNE = Path(__file__).resolve().parents[2] / "examples" / "suzanne"
 
@@ -146,7 +147,7 @@ def test_reconstruct(trainer, capfd, tmp_path):
     words = capfd.readouterr().out
     assert "40 training and 8 test views of 100 x 100" in words and "27.50 dB" in words and "1:01" in words
     call = calls[0]
-    assert call["config"].schedule.iterations == 1500 and call["config"].mesh.every == 3
+    assert call["config"].schedule == load_config(["preview"]).schedule and call["config"].mesh.every == 3
     assert call["device"] == "cpu" and call["resume"] is True
     kept = sorted(path.name for path in (tmp_path / "run" / "stages").iterdir())
     assert kept == [f"{k:06d}_live.ply" for k in range(1, 6)]      # the final mesh is mesh.ply
