@@ -105,10 +105,11 @@ class Session:
         self.backend.stop()
 
     def reconstruct(self, scene: bpy.types.Scene, wanted: Reconstruction) -> None:
-        """Start a new job for a scene, starting the backend first where needed. Raises Problem."""
+        """Start a new job for a scene, starting the backend first where needed. Raises Problem.
+
+        The scene keeps its earlier job until the new one has really started.
+        """
         self._scene_name = scene.name
-        self.watch, self.waiting = None, ""
-        scene.milo.job = ""
         self._when_ready(lambda: self._begin(wanted))
 
     def pause(self) -> None:

@@ -45,9 +45,9 @@ class MILO_PT_main(MiloPanel, Panel):
 
 def draw_backend(layout: UILayout, now: session.Session) -> None:
     state = now.backend.state
-    row = layout.row()
-    device = f" ({now.backend.device})" if state == READY and now.backend.device else ""
-    row.label(text=f"Backend {state}{device}", icon=BACKEND_ICON[state])
+    row = layout.split(factor=0.7)
+    words_for_it = now.backend.device if state == READY and now.backend.device else state
+    row.label(text=f"Backend: {words_for_it}", icon=BACKEND_ICON[state])
     if state == STOPPED:
         row.operator("milo.start_backend", text="Start")
     else:

@@ -24,6 +24,7 @@ from milo.protocol import messages as m
 
 MESHES = 5  # of a whole job; the last is the final one
 RINGS = 12
+STEP_S = float(os.environ.get("FAKE_STEP_S", "0.05"))  # between meshes
 
 
 def sphere(radius: float, rings: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -146,7 +147,7 @@ class FakeBackend:
                 return None
             seq = job["mesh_seq"] + 1
             finished = seq >= MESHES
-            job["_next"] = time.monotonic() + 0.05
+            job["_next"] = time.monotonic() + STEP_S
             self.change(job, mesh_seq=seq, iteration=100 * seq, vertices=100, gaussians=1000,
                         eta_s=5.0 * (MESHES - seq), stage="saving" if finished else "mesh",
                         state="finished" if finished else "running")
@@ -229,6 +230,7 @@ def main() -> None:
         "client_public": client[0].decode(), "client_secret": client[1].decode(), "pid": os.getpid(),
         "version": "0.0.0",
     })
+    options.home.mkdir(parents=True, exist_ok=True)
     part = options.home / "connection.part"
     part.touch(0o600)
     part.write_text(text)

@@ -123,6 +123,19 @@ def test_folders_that_are_no_scene(session, photos, tmp_path):
         assert session.job_state == ""
 
 
+def test_a_failed_start_keeps_the_earlier_job(session, photos, tmp_path):
+    settings = bpy.context.scene.milo
+    settings.folder = str(photos)
+    bpy.ops.milo.reconstruct()
+    assert session.wait(lambda now: now.job_state == "finished" and not now.poll(), 30)
+    job = settings.job
+    settings.folder = str(tmp_path / "nowhere")
+    bpy.ops.milo.reconstruct()
+    assert session.wait(lambda now: now.trouble, 20)
+    assert settings.job == job and session.job_state == "finished"
+    assert bpy.ops.milo.freeze.poll()
+
+
 def test_refused_settings(session, photos):
     settings = bpy.context.scene.milo
     settings.folder, settings.overrides = str(photos), "unknown=1"
@@ -138,7 +151,9 @@ def test_job_that_is_gone(session, photos):
     settings = bpy.context.scene.milo
     settings.folder = str(photos)
     bpy.ops.milo.reconstruct()
-    assert session.wait(lambda now: now.job_state == "finished", 30)
+    assert session.wait(lambda now: now.refreshes >= 1, 30)
+    bpy.ops.milo.pause()
+    assert session.wait(lambda now: now.job_state == "paused", 10)
     bpy.ops.milo.stop_backend()
     assert session.wait(lambda now: now.backend.state == "stopped", 10)
     shutil.rmtree(session.backend.home)

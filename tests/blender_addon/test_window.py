@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The panel in a real window, under Xvfb: timers fire, the mesh refreshes by itself, pictures of it are kept.
+
+    MILO_BLENDER              command of a real Blender; default: `blender` on the search path
+    MILO_BLENDER_ROOT         where that command's root folder is, if it is a chroot
+
+Pictures go to build/window: look at them.
+"""
+
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+DISPLAY = ":77"
+
+pytestmark = pytest.mark.window
+
+
+@pytest.fixture
+def display():
+    for program in ("Xvfb", "import"):
+        if not shutil.which(program):
+            pytest.skip(f"{program} is not installed (apt-get install xvfb imagemagick).")
+    command = ["Xvfb", DISPLAY, "-screen", "0", "1280x800x24", "+extension", "GLX", "-nolisten", "tcp"]
+    server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    time.sleep(1.0)
+    yield DISPLAY
+    server.terminate()
+    server.wait(10)
+
+
+@pytest.fixture
+def room(tmp_path):
+    """A folder that both sides see: (path here, path as Blender sees it)."""
+    root = os.environ.get("MILO_BLENDER_ROOT")
+    if not root:
+        yield tmp_path, tmp_path
+        return
+    inside = Path("/root") / f"milo-window-{os.getpid()}"
+    here = Path(root) / inside.relative_to("/")
+    here.mkdir(parents=True)
+    yield here, inside
+    shutil.rmtree(here)
+
+
+def test_the_panel_lives(display, room, addon_zip):
+    blender = shlex.split(os.environ.get("MILO_BLENDER", "blender"))
+    if not shutil.which(blender[0]):
+        pytest.skip("No Blender with a window: name its command in MILO_BLENDER.")
+    here, inside = room
+    shutil.copy(addon_zip, here / "milo.zip")
+    shutil.copy(HERE / "inside" / "drive_window.py", here / "drive.py")
+    for folder in ("photos/images", "photos/sparse/0"):
+        (here / folder).mkdir(parents=True)
+    (here / "photos/images/0.png").write_bytes(b"not looked at")
+    (here / "photos/sparse/0/cameras.bin").write_bytes(b"not looked at")
+    environment = os.environ | {
+        "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_RESOURCES": str(inside / "user"),
+        "ROOM": str(inside), "FAKE_STEP_S": "1.0"}
+    backend = subprocess.Popen([sys.executable, str(HERE / "fake_backend.py"), "serve", "--home", str(here / "home"),
+                                "--parent", str(os.getpid())], env=environment)
+    log = (here / "blender.log").open("w")
+    command = [*blender, "--factory-startup", "--window-geometry", "0", "0", "1280", "800", "--python",
+               str(inside / "drive.py")]
+    window = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+    pictures = ROOT / "build" / "window"
+    pictures.mkdir(parents=True, exist_ok=True)
+    try:
+        end = time.monotonic() + 180
+        while window.poll() is None and time.monotonic() < end:
+            for wish in here.glob("*.wish"):   # the driver waits until its picture is taken
+                time.sleep(0.5)
+                subprocess.run(["import", "-display", display, "-window", "root", str(pictures / f"{wish.stem}.png")],
+                               check=True, timeout=30)
+                wish.unlink()
+            time.sleep(0.1)
+    finally:
+        for process in (window, backend):
+            process.kill()
+            process.wait()
+    said = (here / "blender.log").read_text()
+    assert (here / "result.json").exists(), said
+    result = json.loads((here / "result.json").read_text())
+    assert result["kind"] == "final" and result["refreshes"] >= 3 and result["trouble"] is None, said
+    assert "Traceback" not in said, said
+    for name in ("1-start", "2-training", "3-finished", "4-trouble"):
+        assert (pictures / f"{name}.png").stat().st_size > 20_000, name
