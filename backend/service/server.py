@@ -147,7 +147,8 @@ class Server:
                 next_parent = now + PARENT_EVERY_S
                 if not is_alive(self.parent):
                     self.parent = None
-                    self.stop()
+                    if self._stop_at is None:     # else its last words were to stop: let the workers save
+                        self.stop()
             if now >= next_logs:
                 next_logs = now + LOGS_EVERY_S
                 self.jobs.limit_logs()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..protocol.messages import StopServer
 from . import client as link
-from .backend_process import STOP_LIMIT_S, BackendProcess, find_running
+from .backend_process import QUIT_LIMIT_S, STOP_LIMIT_S, BackendProcess, find_running
 from .client import Client
 from .endpoint import Endpoint, is_loopback, process_alive
 from .problems import BackendDied, NoBackend, Problem
@@ -97,7 +97,11 @@ class Backend:
     def close(self) -> None:
         """Let go of everything now (Blender quits, or the add-on is switched off)."""
         if self._process:
-            self._process.leave()
+            if self.state == READY:  # the gentle way on every system; a signal on top of it would cut the saving short
+                self.client.request(StopServer(), QUIT_LIMIT_S)
+            elif self.state == STARTING:
+                self._process.ask_to_end()
+            self._process.wait(QUIT_LIMIT_S)
         self._drop()
         self._enter(STOPPED)
 

@@ -120,8 +120,7 @@ class BackendProcess:
         self._process.kill()
         self._process.wait()
 
-    def leave(self) -> None:
-        """Ask it to end, and wait only a moment."""
-        self.ask_to_end()
-        with contextlib.suppress(subprocess.TimeoutExpired):  # it goes on saving, and then ends
-            self._process.wait(QUIT_LIMIT_S)
+    def wait(self, seconds: float) -> None:
+        """Give it some time to end. It may go on saving after that, and then end."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(seconds)

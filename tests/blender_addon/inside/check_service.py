@@ -3,6 +3,7 @@
 
 import os
 import signal
+import time
 
 import bpy
 import numpy as np
@@ -102,3 +103,24 @@ def test_cancel(session, photos):
     bpy.ops.milo.cancel()
     assert session.wait(lambda now: now.job_state == "cancelled", 5)
     assert "photos" in bpy.data.objects
+
+
+def test_work_is_saved_when_the_add_on_ends(session, photos, milo):
+    """Switched off in the middle of a job: no process is left, and the job goes on where it was."""
+    reconstruct(photos, FAST + "; fake.iterations=100")
+    assert session.wait(lambda now: now.job_info and now.job_info.iteration > 10, 60), session.trouble
+    pid, at, job, home = session.backend.pid, session.job_info.iteration, session.job, session.backend.home
+    milo("session").unregister()
+    end = time.monotonic() + 20
+    while milo("connection.endpoint").process_alive(pid) and time.monotonic() < end:
+        os.waitpid(-1, os.WNOHANG)
+        time.sleep(0.05)
+    assert not milo("connection.endpoint").process_alive(pid) and not (home / "connection.json").exists()
+    again = milo("session").current()
+    bpy.ops.milo.resume()
+    assert again.wait(lambda now: now.job_info and now.job_info.state == "running", 30), again.trouble
+    assert again.job == job and again.wait(lambda now: now.job_info.iteration > 0, 20)
+    assert again.job_info.iteration >= at
+    ended(again)
+    again.stop_backend()
+    assert again.wait(lambda now: now.backend.state == "stopped", 20)
