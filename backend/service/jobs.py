@@ -212,8 +212,9 @@ class Jobs:
         match word:
             case Progressed():
                 fields = {f.name: getattr(word, f.name) for f in dataclasses.fields(word)}
-                if word.psnr is None:
-                    del fields["psnr"]         # measured now and then: the last one stays
+                for measured in ("loss", "psnr"):
+                    if fields[measured] is None:      # of a worker that has just resumed: the last ones stay
+                        del fields[measured]
                 if job.wish:
                     del fields["stage"]
                 self._change(job, durable=time.monotonic() - job.saved_at > SAVE_EVERY_S, **fields)
@@ -234,7 +235,7 @@ class Jobs:
             self._remove(job)
         elif status == 0 and job.ended is not None and not job.ended.stopped:
             psnr = job.info.psnr if job.ended.psnr is None else job.ended.psnr
-            self._change(job, state="finished", psnr=psnr, **rest | {"eta_s": 0.0})
+            self._change(job, state="finished", psnr=psnr, iteration=job.info.iterations, **rest | {"eta_s": 0.0})
         elif wish == "cancel":
             self._change(job, state="cancelled", **rest)
         elif job.gave_up is not None:

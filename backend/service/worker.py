@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 import sys
 import threading
@@ -82,10 +83,13 @@ class Reporter:
         self.seq = max(sequence(self.snapshots), default=0)
         self.last_progress = self.last_snapshot = float("-inf")
         self.held: Progressed | None = None
+        self.loss: float | None = None      # measured now and then, and not all steps are told: the last ones known
+        self.psnr: float | None = None
 
     def progress(self, event: Progress) -> None:
-        word = Progressed(event.stage, event.iteration, event.iterations, event.loss, event.gaussians, event.vertices,
-                          event.eta_s, event.psnr)
+        self.loss, self.psnr = _newer(event.loss, self.loss), _newer(event.psnr, self.psnr)
+        word = Progressed(event.stage, event.iteration, event.iterations, self.loss, event.gaussians, event.vertices,
+                          event.eta_s, self.psnr)
         now = time.monotonic()
         if now - self.last_progress >= PROGRESS_EVERY_S:
             self.last_progress, self.held = now, None
@@ -113,6 +117,10 @@ class Reporter:
         self.last_snapshot = time.monotonic()
         self.flush()
         say(self.pipe, SnapshotWritten(self.seq, event.kind, event.iteration, len(event.faces)))
+
+
+def _newer(measured: float | None, last: float | None) -> float | None:
+    return last if measured is None or not math.isfinite(measured) else measured
 
 
 def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:

@@ -44,7 +44,7 @@ def run(folder: Path, device: str, should_stop):
             print('{"kind": "ended", "stopped": false}', flush=True)
         if iteration == told.get("die_at"):
             die(told["die"])
-        yield Progress("mesh", iteration, iterations, float("nan") if iteration == 1 else 1 / iteration, 1000, 8,
+        yield Progress("mesh", iteration, iterations, 1 / iteration if iteration % 7 == 0 else None, 1000, 8,
                        (iterations - iteration) * 0.02, 20.0 if iteration % 10 == 0 else None)
         if iteration % every == 0:
             preview = np.full((8, 8, 3), iteration, np.uint8)
@@ -53,6 +53,7 @@ def run(folder: Path, device: str, should_stop):
             checkpoint.write_text(str(iteration))
             yield Finished(folder, folder, {}, None, stopped=True)
             return
+    yield Progress("saving", 0, 1, float("nan"), 1000, 8, None, None)
     yield Snapshot("final", iterations, *sheet(told.get("triangles", 50), float(iterations)), None)
     (folder / "run" / "pictures").mkdir(exist_ok=True)
     (folder / "run" / "pictures" / "0.png").write_bytes(b"png")
