@@ -15,7 +15,7 @@ GAP, MARGIN = 10, 28
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """A picture [H, W, 3] uint8 and what to write below it."""
+    """A picture [H, W, 3] uint8 and what to write below it, in any number of lines."""
 
     picture: np.ndarray
     caption: str = ""
@@ -78,15 +78,16 @@ def _headings(width: int, columns: Sequence[str], cell_width: int) -> Image.Imag
 
 def _line(width: int, cells: Sequence[Cell], cell_width: int) -> Image.Image:
     height = max(round(cell.picture.shape[0] * cell_width / cell.picture.shape[1]) for cell in cells)
-    captioned = any(cell.caption for cell in cells)
-    band = Image.new("RGB", (width, height + (26 if captioned else 0) + GAP), PAGE)
+    lines = max(len(cell.caption.splitlines()) for cell in cells)
+    band = Image.new("RGB", (width, height + (8 + 18 * lines if lines else 0) + GAP), PAGE)
     draw = ImageDraw.Draw(band)
     for i, cell in enumerate(cells):
         left = MARGIN + i * (cell_width + GAP)
         scaled = round(cell.picture.shape[0] * cell_width / cell.picture.shape[1])
         picture = Image.fromarray(cell.picture).resize((cell_width, scaled), Image.Resampling.LANCZOS)
         band.paste(picture, (left, 0))
-        draw.text((left, height + 19), _fitted(cell.caption, 14, cell_width), FAINT, _font(14), anchor="ls")
+        for row, text in enumerate(cell.caption.splitlines()):
+            draw.text((left, height + 19 + 18 * row), _fitted(text, 14, cell_width), FAINT, _font(14), anchor="ls")
     return band
 
 

@@ -88,7 +88,7 @@ def sheet_of(run: FinishedRun, views: Sequence[View], stages: Sequence[StageMesh
         meshes.append(StageMesh("final", run.verts, run.faces))
     view = views[len(views) // 3]
     strip = [Cell(painter_of(run, mesh.verts, mesh.faces, view).shaded(),
-                  f"{mesh.caption}: {len(mesh.faces):,} triangles") for mesh in meshes]
+                  f"{mesh.caption}\n{len(mesh.faces):,} triangles") for mesh in meshes]
     subtitle = f"{len(run.splats.means):,} Gaussians, {len(run.verts):,} vertices, {len(run.faces):,} triangles"
     return contact_sheet(run.scene.name, [headings[kind] for kind in kinds], rows, strip, "The mesh on its way",
                          subtitle)
