@@ -18,8 +18,7 @@ from milo.backend.data.scene import Scene
 from milo.backend.training.events import Finished, Snapshot
 from milo.backend.training.events import Progress as Step
 from milo.backend.training.reconstruct import reconstruct as train
-
-STAGES_FOLDER = "stages"   # of the run: meshes on the way, for the pictures
+from milo.backend.training.run_directory import RunDirectory
 
 
 def say(text: str) -> None:
@@ -95,8 +94,8 @@ def keep_stage(run_dir: Path, snapshot: Snapshot) -> None:
     """Keep a mesh on the way as stages/NNNNNN_kind.ply."""
     if snapshot.kind == "final":
         return
-    folder = Path(run_dir) / STAGES_FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = RunDirectory(run_dir).stages
+    folder.mkdir(exist_ok=True)
     write_mesh(folder / f"{snapshot.iteration:06d}_{snapshot.kind}.ply", snapshot.verts, snapshot.faces,
                snapshot.colors)
 

@@ -37,7 +37,8 @@ def reconstruct(scene: Scene, config: Config, run_dir: str | Path, *, device: st
         run_dir: folder of the run, made if it is not there; files as in RunDirectory.
         device: where tensors live.
         should_stop: asked after each step; when it turns true a checkpoint is written and the stream ends.
-        resume: go on from the newest checkpoint in the folder, if there is one.
+        resume: go on from the newest checkpoint in the folder, if there is one; else what an earlier run has left
+            there is deleted.
 
     Yields:
         a Progress after each step, Snapshots now and then, and one Finished at the end.
@@ -76,6 +77,8 @@ class _Run:
 
     def _load(self) -> None:
         self.training = Training(self.scene, self.config, self.device, self._note)
+        if not self.resume:
+            self.directory.clear()
         state = checkpoint.load_newest(self.directory.checkpoints) if self.resume else None
         if state is not None:
             self.training.load_state_dict(state["training"])

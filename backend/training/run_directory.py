@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ FORMAT = 1
 class RunDirectory:
     """Paths and files of one reconstruction.
 
-    config.json, metrics.jsonl (a line per logged iteration and event), checkpoints/, splats.ply, mesh.ply, pictures/
-    and run.json (how it went).
+    config.json, metrics.jsonl (a line per logged iteration and event), checkpoints/, splats.ply, mesh.ply, pictures/,
+    stages/ (meshes on the way, kept by `milo reconstruct`) and run.json (how it went).
     """
 
     def __init__(self, path: str | Path):
@@ -26,9 +27,18 @@ class RunDirectory:
         self.splats = self.path / "splats.ply"
         self.mesh = self.path / "mesh.ply"
         self.pictures = self.path / "pictures"
+        self.stages = self.path / "stages"
         self.metrics = self.path / "metrics.jsonl"
         with writing(self.path):
             self.path.mkdir(parents=True, exist_ok=True)
+
+    def clear(self) -> None:
+        """Delete what an earlier run has left: its checkpoints would win over those of a new run that is stopped."""
+        with writing(self.path):
+            for folder in (self.checkpoints, self.stages, self.pictures):
+                shutil.rmtree(folder, ignore_errors=True)
+            for file in (self.splats, self.mesh, self.path / "run.json", self.path / "evaluation.json"):
+                file.unlink(missing_ok=True)
 
     def write_json(self, name: str, table: dict[str, Any]) -> None:
         """Write NAME with "format": 1; the file is replaced whole."""

@@ -73,3 +73,15 @@ def test_a_folder_that_cannot_be_written_is_said(ball, short_config, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(TrainingError, match="file/run could not be written"):
         next(reconstruct(ball, short_config(), tmp_path / "file" / "run"))
+
+
+def test_a_fresh_run_forgets_the_old_one(ball, short_config, tmp_path):
+    """Else a fresh run that is stopped would go on from the old run's later checkpoint."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "00009999.pt").write_bytes(b"the old run")
+    for name in ("mesh.ply", "splats.ply", "run.json"):
+        (tmp_path / name).write_bytes(b"the old run")
+    finished = list(reconstruct(ball, short_config(), tmp_path, resume=False, should_stop=lambda: True))[-1]
+    assert finished.stopped and not finished.mesh.exists() and not finished.splats.exists()
+    assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["00000000.pt"]
+    assert list(reconstruct(ball, short_config(), tmp_path, should_stop=lambda: True))[-1].stopped
