@@ -100,9 +100,7 @@ def rasterize_geometry(
     _check_colours(means, sh_dc, sh_rest, sh_degree)
     height, width = _check_camera(means, viewmat, K, size)
     background = _background(means, background)
-    if screen_grad is None:
-        screen_grad = torch.zeros_like(means)
-    _check("screen_grad", screen_grad, means, means.shape)
+    _check_screen_grad(means, screen_grad)
     outputs = _Geometry.apply(
         means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background,
         height, width, int(sh_degree), float(kernel_size), float(near),
@@ -146,9 +144,7 @@ def rasterize_train(
     height, width = _check_camera(means, viewmat, K, size)
     background = _background(means, background)
     _check_cull(means, cull)
-    if screen_grad is None:
-        screen_grad = torch.zeros_like(means)
-    _check("screen_grad", screen_grad, means, means.shape)
+    _check_screen_grad(means, screen_grad)
     outputs = _Train.apply(
         means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background, cull,
         height, width, int(sh_degree), float(near),
@@ -243,7 +239,7 @@ class _Geometry(torch.autograd.Function):
         *saved, image, alpha, expected, median, normal = ctx.saved_tensors
         planes = [(g_expected, expected), (g_median, median), (g_normal, normal)]
         no_planes = all(g is None for g, _ in planes)
-        grads = [torch.empty_like(t) for t in (*saved, saved[0])]
+        grads = _empty_gradients(saved, ctx.needs_input_grad)
         ctx.frame.backward(
             *saved, ctx.sh_degree, image, alpha, expected, median, normal,
             _gradient(g_image, image), _gradient(g_alpha, alpha),
@@ -275,7 +271,7 @@ class _Train(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g_image, *_):
         *saved, image = ctx.saved_tensors
-        grads = [torch.empty_like(t) for t in (*saved, saved[0])]
+        grads = _empty_gradients(saved, ctx.needs_input_grad)
         ctx.frame.backward(*saved, ctx.sh_degree, image, *_ready(g_image), *grads)
         return (*grads, *[None] * 8)
 
@@ -283,6 +279,12 @@ class _Train(torch.autograd.Function):
 def _ready(*tensors: Tensor) -> list[Tensor]:
     """As the kernels take them."""
     return [t.detach().contiguous() for t in tensors]
+
+
+def _empty_gradients(gaussians: list[Tensor], needed: tuple[bool, ...]) -> list[Tensor | None]:
+    """Of the six tensors of the Gaussians and of screen_grad, the last only if it wants one: it costs extra time."""
+    screen = torch.empty_like(gaussians[0]) if needed[6] else None
+    return [*(torch.empty_like(t) for t in gaussians), screen]
 
 
 def _ready_mask(mask: Tensor | None) -> Tensor | None:
@@ -314,6 +316,11 @@ def _check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Te
     _check("scales", scales, means, (n, 3))
     _check("quats", quats, means, (n, 4))
     _check("opacities", opacities, means, (n,))
+
+
+def _check_screen_grad(means: Tensor, screen_grad: Tensor | None) -> None:
+    if screen_grad is not None:
+        _check("screen_grad", screen_grad, means, means.shape)
 
 
 def _check_cull(means: Tensor, cull: Tensor | None) -> None:

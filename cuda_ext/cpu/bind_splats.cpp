@@ -18,10 +18,12 @@ using In = Array<const T>;
 template <class T>
 using Out = Array<T>;
 template <class T>
-using MaybeIn = std::optional<Array<const T>>;
+using MaybeIn = std::optional<In<T>>;
+template <class T>
+using MaybeOut = std::optional<Out<T>>;
 
 template <class T>
-const T* data_or_null(const std::optional<Array<const T>>& array) { return array ? array->data() : nullptr; }
+T* data_or_null(const std::optional<Array<T>>& array) { return array ? array->data() : nullptr; }
 
 template <class T>
 Gaussians<T> gaussians(const In<T>& means, const In<T>& scales, const In<T>& quats, const In<T>& opacities,
@@ -53,20 +55,17 @@ void bind_geometry(nb::module_& m, const char* name) {
                 int sh_degree, In<T> image, In<T> alpha, In<T> expected_depth, In<T> median_depth, In<T> normal,
                 In<T> g_image, In<T> g_alpha, MaybeIn<T> g_expected_depth, MaybeIn<T> g_median_depth,
                 MaybeIn<T> g_normal, Out<T> g_means, Out<T> g_scales, Out<T> g_quats, Out<T> g_opacities,
-                Out<T> g_sh_dc, Out<T> g_sh_rest, Out<T> g_screen) {
+                Out<T> g_sh_dc, Out<T> g_sh_rest, MaybeOut<T> g_screen) {
                  const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
                  const GeometryImages<const T> images = {image.data(), alpha.data(), expected_depth.data(),
                                                          median_depth.data(), normal.data()};
                  const GeometryImageGrads<T> grads = {g_image.data(), g_alpha.data(), data_or_null(g_expected_depth),
                                                       data_or_null(g_median_depth), data_or_null(g_normal)};
                  const GaussianGrads<T> out = {g_means.data(), g_scales.data(), g_quats.data(), g_opacities.data(),
-                                               g_sh_dc.data(), g_sh_rest.data(), g_screen.data()};
+                                               g_sh_dc.data(), g_sh_rest.data(), data_or_null(g_screen)};
                  nb::gil_scoped_release unlocked;
                  frame.backward(g, images, grads, out);
-             },
-             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-             nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg().none(),
-             nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
+             });
 }
 
 template <class T>
@@ -76,7 +75,7 @@ void bind_train(nb::module_& m, const char* name) {
         .def_static(
             "render",
             [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc, In<T> sh_rest, int sh_degree,
-               std::optional<In<bool>> cull, In<T> viewmat, In<T> K, int height, int width, In<T> background,
+               MaybeIn<bool> cull, In<T> viewmat, In<T> K, int height, int width, In<T> background,
                double near_plane, Out<T> image, Out<int32_t> radii, Out<int32_t> area_max) {
                 Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
                 g.cull = data_or_null(cull);
@@ -84,15 +83,14 @@ void bind_train(nb::module_& m, const char* name) {
                 nb::gil_scoped_release unlocked;
                 return std::make_unique<Frame>(camera, T(near_plane), vec3_at(background.data(), 0), g, image.data(),
                                                radii.data(), area_max.data());
-            },
-            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(),
-            nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg())
+            })
         .def("backward", [](const Frame& frame, In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc,
                             In<T> sh_rest, int sh_degree, In<T> image, In<T> g_image, Out<T> g_means, Out<T> g_scales,
-                            Out<T> g_quats, Out<T> g_opacities, Out<T> g_sh_dc, Out<T> g_sh_rest, Out<T> g_screen) {
+                            Out<T> g_quats, Out<T> g_opacities, Out<T> g_sh_dc, Out<T> g_sh_rest,
+                            MaybeOut<T> g_screen) {
             const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
             const GaussianGrads<T> out = {g_means.data(), g_scales.data(), g_quats.data(), g_opacities.data(),
-                                          g_sh_dc.data(), g_sh_rest.data(), g_screen.data()};
+                                          g_sh_dc.data(), g_sh_rest.data(), data_or_null(g_screen)};
             nb::gil_scoped_release unlocked;
             frame.backward(g, image.data(), g_image.data(), out);
         });
@@ -100,7 +98,7 @@ void bind_train(nb::module_& m, const char* name) {
 
 template <class T>
 Gaussians<T> colourless(const In<T>& means, const In<T>& scales, const In<T>& quats, const In<T>& opacities,
-                        const std::optional<In<bool>>& cull) {
+                        const MaybeIn<bool>& cull) {
     return {static_cast<int64_t>(means.shape(0)), means.data(), scales.data(), quats.data(), opacities.data(),
             nullptr, nullptr, 0, 0, data_or_null(cull)};
 }
@@ -109,21 +107,19 @@ template <class T>
 void bind_readouts(nb::module_& m) {
     m.def(
         "splat_stats",
-        [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, std::optional<In<bool>> cull, In<T> viewmat,
-           In<T> K, int height, int width, double near_plane, Out<int32_t> radii, Out<T> accum_weights, Out<int32_t> area_proj,
+        [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, MaybeIn<bool> cull, In<T> viewmat, In<T> K,
+           int height, int width, double near_plane, Out<int32_t> radii, Out<T> accum_weights, Out<int32_t> area_proj,
            Out<int32_t> area_max) {
             const Gaussians<T> g = colourless(means, scales, quats, opacities, cull);
             const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
             nb::gil_scoped_release unlocked;
             train_stats(place_for_training(camera, T(near_plane), g, radii.data()), g.count, accum_weights.data(),
                         area_proj.data(), area_max.data());
-        },
-        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
+        });
     m.def(
         "splat_depth",
-        [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, std::optional<In<bool>> cull, In<T> viewmat,
-           In<T> K, int height, int width, double near_plane, Out<int32_t> index, Out<T> points, Out<T> depth,
+        [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, MaybeIn<bool> cull, In<T> viewmat, In<T> K,
+           int height, int width, double near_plane, Out<int32_t> index, Out<T> points, Out<T> depth,
            Out<T> transmittance) {
             const Gaussians<T> g = colourless(means, scales, quats, opacities, cull);
             const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
@@ -131,9 +127,7 @@ void bind_readouts(nb::module_& m) {
             Buffer<int32_t> radii(g.count);
             train_depth(place_for_training(camera, T(near_plane), g, radii.data()), g, index.data(), points.data(),
                         depth.data(), transmittance.data());
-        },
-        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg().none(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
-        nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg());
+        });
 }
 
 }  // namespace

@@ -63,9 +63,9 @@ struct Lanes {
     Raw v;
 
     Lanes() = default;
-    MILO_INLINE Lanes(T s) : v(Raw{} + s) {}
+    MILO_INLINE Lanes(T s) : v(s - Raw{}) {}   // s - 0 is s, also for -0: no instruction
     template <class S, class = decltype(T(S()))>
-    MILO_INLINE explicit Lanes(S s) : v(Raw{} + T(s)) {}
+    MILO_INLINE explicit Lanes(S s) : v(T(s) - Raw{}) {}
     MILO_INLINE static Lanes from(Raw raw) { Lanes l; l.v = raw; return l; }
     MILO_INLINE static Lanes load(const T* p) { Lanes l; std::memcpy(&l.v, p, sizeof(Raw)); return l; }
     MILO_INLINE void store(T* p) const { std::memcpy(p, &v, sizeof(Raw)); }

@@ -21,7 +21,7 @@ void write_zeros(const GaussianGrads<T>& out, int64_t i, int rest) {
     write3(out.means, i, zero);
     write3(out.scales, i, zero);
     write3(out.sh_dc, i, zero);
-    write3(out.screen, i, zero);
+    if (out.screen) write3(out.screen, i, zero);
     std::fill_n(out.quats + 4 * i, 4, T(0));
     std::fill_n(out.sh_rest + 3 * int64_t(rest) * i, 3 * rest, T(0));
     out.opacities[i] = T(0);
@@ -73,6 +73,7 @@ void gaussian_backward(const Camera<T>& camera, Vec3<T> camera_centre, const Gau
     T* quat = out.quats + 4 * i;
     quat[0] = g_quat.w, quat[1] = g_quat.x, quat[2] = g_quat.y, quat[3] = g_quat.z;
     out.opacities[i] = g_compensated * compensation;
+    if (!out.screen) return;
     write3(out.screen, i, {T(0.5) * T(camera.width) * g_mean2d.x, T(0.5) * T(camera.height) * g_mean2d.y,
                            geometry ? sum[kSumAbs] : T(0)});
 }

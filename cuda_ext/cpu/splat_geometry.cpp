@@ -44,29 +44,28 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
     for (auto* plane : {&s.red, &s.green, &s.blue, &s.distance, &s.nx, &s.ny, &s.nz}) plane->fill(T(0));
     s.median_at.fill(T(-1));
 
-    walked_[tile] = walk_tile(scene_, tile, s.transmittance, [&](int64_t k, const Splat<T>& splat) {
+    const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
         const V position = V(T(k - begin));
-        walk_strips(scene_.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) MILO_INLINE_LAMBDA {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
-            const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
-            for (int y = top; y <= bottom; ++y) {
-                const T dy = splat.mean.y - T(area.y0 + y);
-                const V before = V::load(s.transmittance.at(x, y));
-                const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
-                const V w = step.weight;
-                step.transmittance.store(s.transmittance.at(x, y));
-                add_at(s.red, x, y, w * V(splat.colour.x));
-                add_at(s.green, x, y, w * V(splat.colour.y));
-                add_at(s.blue, x, y, w * V(splat.colour.z));
-                add_at(s.distance, x, y, w * (distance_x + V(splat.slope.y * dy)));
-                add_at(s.nx, x, y, w * V(splat.normal.x));
-                add_at(s.ny, x, y, w * V(splat.normal.y));
-                add_at(s.nz, x, y, w * V(splat.normal.z));
-                const auto is_median = (w > V(T(0))) & (before > V(T(0.5)));
-                select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
-            }
-        });
-    });
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
+        V dy = V(splat.mean.y - T(area.y0 + strip.top));
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= V(T(1))) {
+            const V before = V::load(s.transmittance.at(x, y));
+            const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
+            const V w = step.weight;
+            step.transmittance.store(s.transmittance.at(x, y));
+            add_at(s.red, x, y, w * V(splat.colour.x));
+            add_at(s.green, x, y, w * V(splat.colour.y));
+            add_at(s.blue, x, y, w * V(splat.colour.z));
+            add_at(s.distance, x, y, w * (distance_x + V(splat.slope.y) * dy));
+            add_at(s.nx, x, y, w * V(splat.normal.x));
+            add_at(s.ny, x, y, w * V(splat.normal.y));
+            add_at(s.nz, x, y, w * V(splat.normal.z));
+            const auto is_median = step.drawn & (before > V(T(0.5)));
+            select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
+        }
+    };
+    walked_[tile] = draw_tile(scene_, tile, area, s.transmittance, draw);
 
     const int64_t pixels = int64_t(camera.width) * camera.height;
     for (int y = 0; y < area.height; ++y) {
@@ -108,20 +107,19 @@ void GeometryFrame<T>::backward(const Gaussians<T>& gaussians, const GeometryIma
                                 const GeometryImageGrads<T>& grads, const GaussianGrads<T>& out) const {
     const Binning& bins = scene_.bins;
     Buffer<T> sums(kSums * bins.instances());
-    const bool planes = grads.expected_depth != nullptr;
+    const bool planes = grads.expected_depth != nullptr, absolute = out.screen != nullptr;
+    const auto blend = planes ? (absolute ? &GeometryFrame::blend_tile_backward<true, true>
+                                          : &GeometryFrame::blend_tile_backward<true, false>)
+                              : (absolute ? &GeometryFrame::blend_tile_backward<false, true>
+                                          : &GeometryFrame::blend_tile_backward<false, false>);
     parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) {
-            if (planes)
-                blend_tile_backward<true>(bins.busiest[k], images, grads, sums.data());
-            else
-                blend_tile_backward<false>(bins.busiest[k], images, grads, sums.data());
-        }
+        for (int64_t k = begin; k < end; ++k) (this->*blend)(bins.busiest[k], images, grads, sums.data());
     });
     gather_gradients<true>(scene_.camera, gaussians, options_.kernel_size, bins, sums.data(), out);
 }
 
 template <class T>
-template <bool planes>
+template <bool planes, bool absolute>
 void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const T>& images,
                                            const GeometryImageGrads<T>& grads, T* sums) const {
     using V = Lanes<T>;
@@ -133,9 +131,9 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
     const Binning& bins = scene_.bins;
     const Camera<T>& camera = scene_.camera;
     const TileArea area(camera, tile);
-    const int64_t begin = bins.tile_begin[tile], end = bins.tile_begin[tile + 1], stop = begin + walked_[tile];
+    const int64_t begin = bins.tile_begin[tile], end = bins.tile_begin[tile + 1];
     std::fill(sums + kSums * begin, sums + kSums * end, T(0));
-    if (begin == stop) return;
+    if (walked_[tile] == 0) return;
     open_pixels(s.transmittance, area);
     const int64_t pixels = int64_t(camera.width) * camera.height;
     for (int y = 0; y < area.height; ++y) {
@@ -185,66 +183,66 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
 
     const V zero = V(T(0));
     const T half_width = T(0.5) * T(camera.width), half_height = T(0.5) * T(camera.height);
-    for (int64_t k = begin; k < stop; ++k) {
-        const Splat<T>& splat = scene_.splats[bins.gaussian[k]];
-        prefetch_ahead(scene_, k, stop);
+    const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
         // d power / d mean2D = -(A u, B u + v dy) with u the sheared dx
         const T conic_a = T(2 * kLn2) * splat.falloff.half_a;
         const T abs_x = half_width * conic_a, abs_y = half_height * conic_a * splat.falloff.shear;
         const T abs_v = half_height * T(2 * kLn2) * splat.falloff.half_v;
-        T* out = sums + kSums * k;
-        walk_strips(scene_.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) MILO_INLINE_LAMBDA {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
-            const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
-            V red = zero, green = zero, blue = zero, q0 = zero, q1 = zero, q2 = zero, abs_sum = zero;
-            V d0 = zero, d1 = zero, nx = zero, ny = zero, nz = zero;
-            for (int y = top; y <= bottom; ++y) {
-                const T dy = splat.mean.y - T(area.y0 + y);
-                const V before = V::load(s.transmittance.at(x, y));
-                const V u = sheared(splat.falloff, dx, dy);
-                const BlendStep<V> step = blend_step(power(splat.falloff, u, dy), before);
-                step.transmittance.store(s.transmittance.at(x, y));
-                const V w = step.weight;
-                const V g_red = V::load(s.red.at(x, y)), g_green = V::load(s.green.at(x, y));
-                const V g_blue = V::load(s.blue.at(x, y));
-                V value = V(splat.colour.x) * g_red + V(splat.colour.y) * g_green + V(splat.colour.z) * g_blue +
-                          V::load(s.alpha.at(x, y));
-                red += w * g_red;
-                green += w * g_green;
-                blue += w * g_blue;
-                if constexpr (planes) {
-                    const V g_distance = V::load(s.distance.at(x, y));
-                    const V g_nx = V::load(s.nx.at(x, y)), g_ny = V::load(s.ny.at(x, y)), g_nz = V::load(s.nz.at(x, y));
-                    value += (distance_x + V(splat.slope.y * dy)) * g_distance + V(splat.normal.x) * g_nx +
-                             V(splat.normal.y) * g_ny + V(splat.normal.z) * g_nz;
-                    nx += w * g_nx;
-                    ny += w * g_ny;
-                    nz += w * g_nz;
-                    const V d = w * g_distance;
-                    d0 += d;
-                    d1 += V(dy) * d;
-                }
-                const V remaining = V::load(s.remaining.at(x, y)) - w * value;
-                remaining.store(s.remaining.at(x, y));
-                const V g_alpha = alpha_gradient(step, before, value, remaining);
-                const V q = select(w > zero, step.unclamped * g_alpha, zero);
-                const V q_dy = V(dy) * q;
-                q0 += q;
-                q1 += q_dy;
-                q2 += V(dy) * q_dy;
-                abs_sum += magnitude(q) * (magnitude(V(abs_x) * u) + magnitude(V(abs_y) * u + V(abs_v * dy)));
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
+        V red = zero, green = zero, blue = zero, q0 = zero, q1 = zero, q2 = zero, abs_sum = zero;
+        V d0 = zero, d1 = zero, nx = zero, ny = zero, nz = zero;
+        V dy = V(splat.mean.y - T(area.y0 + strip.top));
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= V(T(1))) {
+            const V before = V::load(s.transmittance.at(x, y));
+            const V u = sheared(splat.falloff, dx, dy);
+            const BlendStep<V> step = blend_step(power(splat.falloff, u, dy), before);
+            step.transmittance.store(s.transmittance.at(x, y));
+            const V w = step.weight;
+            const V g_red = V::load(s.red.at(x, y)), g_green = V::load(s.green.at(x, y));
+            const V g_blue = V::load(s.blue.at(x, y));
+            V value = V::load(s.alpha.at(x, y)) + V(splat.colour.x) * g_red;
+            value += V(splat.colour.y) * g_green;
+            value += V(splat.colour.z) * g_blue;
+            red += w * g_red;
+            green += w * g_green;
+            blue += w * g_blue;
+            if constexpr (planes) {
+                const V g_distance = V::load(s.distance.at(x, y));
+                const V g_nx = V::load(s.nx.at(x, y)), g_ny = V::load(s.ny.at(x, y)), g_nz = V::load(s.nz.at(x, y));
+                value += (distance_x + V(splat.slope.y) * dy) * g_distance;
+                value += V(splat.normal.x) * g_nx;
+                value += V(splat.normal.y) * g_ny;
+                value += V(splat.normal.z) * g_nz;
+                nx += w * g_nx;
+                ny += w * g_ny;
+                nz += w * g_nz;
+                const V d = w * g_distance;
+                d0 += d;
+                d1 += dy * d;
             }
-            const V q_dx = q0 * dx;
-            V total[kSums];
-            total[kSumColour] = red, total[kSumColour + 1] = green, total[kSumColour + 2] = blue;
-            total[kSumQ] = q0, total[kSumQx] = q_dx, total[kSumQy] = q1;
-            total[kSumQxx] = q_dx * dx, total[kSumQxy] = q1 * dx, total[kSumQyy] = q2;
-            total[kSumAbs] = abs_sum;
-            total[kSumD] = d0, total[kSumDx] = d0 * dx, total[kSumDy] = d1;
-            total[kSumNormal] = nx, total[kSumNormal + 1] = ny, total[kSumNormal + 2] = nz;
-            add_sums<kSums>(total, out);
-        });
-    }
+            const V remaining = V::load(s.remaining.at(x, y)) - w * value;
+            remaining.store(s.remaining.at(x, y));
+            const V g_alpha = alpha_gradient(step, before, value, remaining);
+            const V q = select(step.drawn, step.unclamped * g_alpha, zero);
+            const V q_dy = dy * q;
+            q0 += q;
+            q1 += q_dy;
+            q2 += dy * q_dy;
+            if constexpr (absolute)
+                abs_sum += magnitude(q) * (V(abs_x) * magnitude(u) + magnitude(V(abs_y) * u + V(abs_v) * dy));
+        }
+        const V q_dx = q0 * dx;
+        V total[kSums];
+        total[kSumColour] = red, total[kSumColour + 1] = green, total[kSumColour + 2] = blue;
+        total[kSumQ] = q0, total[kSumQx] = q_dx, total[kSumQy] = q1;
+        total[kSumQxx] = q_dx * dx, total[kSumQxy] = q1 * dx, total[kSumQyy] = q2;
+        total[kSumAbs] = abs_sum;
+        total[kSumD] = d0, total[kSumDx] = d0 * dx, total[kSumDy] = d1;
+        total[kSumNormal] = nx, total[kSumNormal + 1] = ny, total[kSumNormal + 2] = nz;
+        add_sums<kSums>(total, sums + kSums * k);
+    };
+    redraw_tile(scene_, tile, area, walked_[tile], draw);
 }
 
 template class GeometryFrame<float>;

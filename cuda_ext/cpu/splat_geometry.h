@@ -29,13 +29,13 @@ public:
     GeometryFrame(const Camera<T>& camera, const GeometryOptions<T>& options, const Gaussians<T>& gaussians,
                   const GeometryImages<T>& images, int32_t* radii);
 
-    // gaussians and images as in the forward pass.
+    // gaussians and images as in the forward pass.  out.screen may be null.
     void backward(const Gaussians<T>& gaussians, const GeometryImages<const T>& images,
                   const GeometryImageGrads<T>& grads, const GaussianGrads<T>& out) const;
 
 private:
     void blend_tile(int tile, const GeometryImages<T>& images);
-    template <bool planes>
+    template <bool planes, bool absolute>
     void blend_tile_backward(int tile, const GeometryImages<const T>& images, const GeometryImageGrads<T>& grads,
                              T* sums) const;
 

@@ -117,7 +117,8 @@ enum Sum {
 
 template <class T>
 struct GaussianGrads {
-    T *means, *scales, *quats, *opacities, *sh_dc, *sh_rest, *screen;   // screen [N,3] in normalised device units
+    T *means, *scales, *quats, *opacities, *sh_dc, *sh_rest;
+    T* screen;   // [N,3] of the projected mean, in normalised device units; null: not wanted
 };
 
 // sums: [instances][kSums] in tile order.  geometry: with the ray plane and the opacity compensation.

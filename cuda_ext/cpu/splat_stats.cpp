@@ -27,24 +27,23 @@ void tile_stats(const SplatScene<T>& scene, int tile, InstanceStats<T>* stats) {
     s.largest_at.fill(T(-1));
     std::fill(stats + begin, stats + end, InstanceStats<T>{T(0), 0, 0});
 
-    walk_tile(scene, tile, s.transmittance, [&](int64_t k, const Splat<T>& splat) {
+    const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
         const V position = V(T(k - begin)), zero = V(T(0)), one = V(T(1));
-        walk_strips(scene.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
-            V weight = zero, drawn = zero;
-            for (int y = top; y <= bottom; ++y) {
-                const T dy = splat.mean.y - T(area.y0 + y);
-                const V before = V::load(s.transmittance.at(x, y));
-                const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
-                step.transmittance.store(s.transmittance.at(x, y));
-                weight += step.weight;
-                drawn += select(step.weight > zero, one, zero);
-                keep_largest(s.largest, s.largest_at, x, y, step.weight, position);
-            }
-            stats[k].weight += sum_of(weight);
-            stats[k].drawn += static_cast<int32_t>(sum_of(drawn));
-        });
-    });
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        V weight = zero, drawn = zero;
+        V dy = V(splat.mean.y - T(area.y0 + strip.top));
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= V(T(1))) {
+            const V before = V::load(s.transmittance.at(x, y));
+            const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
+            step.transmittance.store(s.transmittance.at(x, y));
+            weight += step.weight;
+            drawn += select(step.drawn, one, zero);
+            keep_largest(s.largest, s.largest_at, x, y, step.weight, position);
+        }
+        stats[k].weight += sum_of(weight);
+        stats[k].drawn += static_cast<int32_t>(sum_of(drawn));
+    };
+    draw_tile(scene, tile, area, s.transmittance, draw);
     for (int y = 0; y < area.height; ++y)
         for (int x = 0; x < area.width; ++x) {
             const int64_t at = static_cast<int64_t>(*s.largest_at.at(x, y));
@@ -92,26 +91,25 @@ void tile_depth(const SplatScene<T>& scene, const Buffer<Peak<T>>& peaks, int ti
     s.largest.fill(T(0));
     s.largest_at.fill(T(-1));
 
-    walk_tile(scene, tile, s.transmittance, [&](int64_t k, const Splat<T>& splat) {
+    const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
         const V position = V(T(k - begin)), zero = V(T(0));
         const Vec3<T> b = peaks[bins.gaussian[k]].b;
-        walk_strips(scene.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
-            const V ray_x = (V(T(area.x0 + x) + T(0.5) - camera.cx) + V::iota()) / V(camera.fx);
-            for (int y = top; y <= bottom; ++y) {
-                const T dy = splat.mean.y - T(area.y0 + y);
-                const T ray_y = (T(area.y0 + y) + T(0.5) - camera.cy) / camera.fy;
-                const V before = V::load(s.transmittance.at(x, y));
-                const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
-                // Densest behind the camera: not counted, and it takes no light (quirk Q12).
-                const auto in_front = V(b.x) * ray_x + V(b.y * ray_y + b.z) >= zero;
-                const auto ended = step.transmittance < zero;
-                const V kept = select(in_front, step.transmittance, before);
-                select(ended, step.transmittance, kept).store(s.transmittance.at(x, y));
-                keep_largest(s.largest, s.largest_at, x, y, select(in_front, step.weight, zero), position);
-            }
-        });
-    });
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        const V ray_x = (V(T(area.x0 + strip.x) + T(0.5) - camera.cx) + V::iota()) / V(camera.fx);
+        V dy = V(splat.mean.y - T(area.y0 + strip.top));
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= V(T(1))) {
+            const T ray_y = (T(area.y0 + y) + T(0.5) - camera.cy) / camera.fy;
+            const V before = V::load(s.transmittance.at(x, y));
+            const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
+            // Densest behind the camera: not counted, and it takes no light (quirk Q12).
+            const auto in_front = V(b.x) * ray_x + V(b.y * ray_y + b.z) >= zero;
+            const auto ended = step.transmittance < zero;
+            const V kept = select(in_front, step.transmittance, before);
+            select(ended, step.transmittance, kept).store(s.transmittance.at(x, y));
+            keep_largest(s.largest, s.largest_at, x, y, select(in_front, step.weight, zero), position);
+        }
+    };
+    draw_tile(scene, tile, area, s.transmittance, draw);
 
     const int64_t pixels = int64_t(camera.width) * camera.height;
     const Vec3<T> centre = camera.centre();

@@ -36,22 +36,21 @@ void TrainFrame<T>::blend_tile(int tile, T* image, int32_t* owned) {
     for (auto* plane : {&s.red, &s.green, &s.blue, &s.largest}) plane->fill(T(0));
     s.largest_at.fill(T(-1));
 
-    walked_[tile] = walk_tile(scene_, tile, s.transmittance, [&](int64_t k, const Splat<T>& splat) {
+    const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
         const V position = V(T(k - begin));
-        walk_strips(scene_.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) MILO_INLINE_LAMBDA {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
-            for (int y = top; y <= bottom; ++y) {
-                const T dy = splat.mean.y - T(area.y0 + y);
-                const V before = V::load(s.transmittance.at(x, y));
-                const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
-                step.transmittance.store(s.transmittance.at(x, y));
-                add_at(s.red, x, y, step.weight * V(splat.colour.x));
-                add_at(s.green, x, y, step.weight * V(splat.colour.y));
-                add_at(s.blue, x, y, step.weight * V(splat.colour.z));
-                keep_largest(s.largest, s.largest_at, x, y, step.weight, position);
-            }
-        });
-    });
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        V dy = V(splat.mean.y - T(area.y0 + strip.top));
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= V(T(1))) {
+            const V before = V::load(s.transmittance.at(x, y));
+            const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
+            step.transmittance.store(s.transmittance.at(x, y));
+            add_at(s.red, x, y, step.weight * V(splat.colour.x));
+            add_at(s.green, x, y, step.weight * V(splat.colour.y));
+            add_at(s.blue, x, y, step.weight * V(splat.colour.z));
+            keep_largest(s.largest, s.largest_at, x, y, step.weight, position);
+        }
+    };
+    walked_[tile] = draw_tile(scene_, tile, area, s.transmittance, draw);
 
     std::fill(owned + begin, owned + end, 0);
     const int64_t pixels = int64_t(scene_.camera.width) * scene_.camera.height;
@@ -86,9 +85,9 @@ void TrainFrame<T>::blend_tile_backward(int tile, const T* image, const T* g_ima
         TilePlane<T> transmittance, remaining, red, green, blue;
     } s = {};   // padding must be finite: it is multiplied by weights of 0
     const Binning& bins = scene_.bins;
-    const int64_t begin = bins.tile_begin[tile], end = bins.tile_begin[tile + 1], stop = begin + walked_[tile];
+    const int64_t begin = bins.tile_begin[tile], end = bins.tile_begin[tile + 1];
     std::fill(sums + kSums * begin, sums + kSums * end, T(0));
-    if (begin == stop) return;
+    if (walked_[tile] == 0) return;
     const TileArea area(scene_.camera, tile);
     open_pixels(s.transmittance, area);
     const int64_t pixels = int64_t(scene_.camera.width) * scene_.camera.height;
@@ -105,45 +104,41 @@ void TrainFrame<T>::blend_tile_backward(int tile, const T* image, const T* g_ima
     }
 
     const V zero = V(T(0));
-    for (int64_t k = begin; k < stop; ++k) {
-        const Splat<T>& splat = scene_.splats[bins.gaussian[k]];
-        prefetch_ahead(scene_, k, stop);
-        T* out = sums + kSums * k;
-        walk_strips(scene_.placed.outline[bins.gaussian[k]], area, [&](int x, int top, int bottom) MILO_INLINE_LAMBDA {
-            const V dx = V(splat.mean.x - T(area.x0 + x)) - V::iota();
-            V red = zero, green = zero, blue = zero;
-            V q0 = zero, q1 = zero, q2 = zero, moved0 = zero, moved1 = zero;
-            for (int y = top; y <= bottom; ++y) {
-                const T dy = splat.mean.y - T(area.y0 + y);
-                const V before = V::load(s.transmittance.at(x, y));
-                const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
-                step.transmittance.store(s.transmittance.at(x, y));
-                const V w = step.weight;
-                const V g_red = V::load(s.red.at(x, y)), g_green = V::load(s.green.at(x, y));
-                const V g_blue = V::load(s.blue.at(x, y));
-                const V value = V(splat.colour.x) * g_red + V(splat.colour.y) * g_green + V(splat.colour.z) * g_blue;
-                red += w * g_red;
-                green += w * g_green;
-                blue += w * g_blue;
-                const V remaining = V::load(s.remaining.at(x, y)) - w * value;
-                remaining.store(s.remaining.at(x, y));
-                const V moved = select(w > zero, step.unclamped * alpha_gradient(step, before, value, remaining), zero);
-                // A saturated alpha passes gradient to the position alone (quirk Q7).
-                const V q = select(step.unclamped > V(kAlphaMax), zero, moved), q_dy = V(dy) * q;
-                moved0 += moved;
-                moved1 += V(dy) * moved;
-                q0 += q;
-                q1 += q_dy;
-                q2 += V(dy) * q_dy;
-            }
-            V total[kSums];
-            std::fill(total, total + kSums, zero);
-            total[kSumColour] = red, total[kSumColour + 1] = green, total[kSumColour + 2] = blue;
-            total[kSumQ] = q0, total[kSumQx] = moved0 * dx, total[kSumQy] = moved1;
-            total[kSumQxx] = q0 * dx * dx, total[kSumQxy] = q1 * dx, total[kSumQyy] = q2;
-            add_sums<kSums>(total, out);
-        });
-    }
+    const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        V red = zero, green = zero, blue = zero;
+        V q0 = zero, q1 = zero, q2 = zero, moved0 = zero, moved1 = zero;
+        V dy = V(splat.mean.y - T(area.y0 + strip.top));
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= V(T(1))) {
+            const V before = V::load(s.transmittance.at(x, y));
+            const BlendStep<V> step = blend_step(power(splat.falloff, sheared(splat.falloff, dx, dy), dy), before);
+            step.transmittance.store(s.transmittance.at(x, y));
+            const V w = step.weight;
+            const V g_red = V::load(s.red.at(x, y)), g_green = V::load(s.green.at(x, y));
+            const V g_blue = V::load(s.blue.at(x, y));
+            const V value = V(splat.colour.x) * g_red + V(splat.colour.y) * g_green + V(splat.colour.z) * g_blue;
+            red += w * g_red;
+            green += w * g_green;
+            blue += w * g_blue;
+            const V remaining = V::load(s.remaining.at(x, y)) - w * value;
+            remaining.store(s.remaining.at(x, y));
+            const V moved = select(step.drawn, step.unclamped * alpha_gradient(step, before, value, remaining), zero);
+            // A saturated alpha passes gradient to the position alone (quirk Q7).
+            const V q = select(step.unclamped > V(kAlphaMax), zero, moved), q_dy = dy * q;
+            moved0 += moved;
+            moved1 += dy * moved;
+            q0 += q;
+            q1 += q_dy;
+            q2 += dy * q_dy;
+        }
+        V total[kSums];
+        std::fill(total, total + kSums, zero);
+        total[kSumColour] = red, total[kSumColour + 1] = green, total[kSumColour + 2] = blue;
+        total[kSumQ] = q0, total[kSumQx] = moved0 * dx, total[kSumQy] = moved1;
+        total[kSumQxx] = q0 * dx * dx, total[kSumQxy] = q1 * dx, total[kSumQyy] = q2;
+        add_sums<kSums>(total, sums + kSums * k);
+    };
+    redraw_tile(scene_, tile, area, walked_[tile], draw);
 }
 
 template class TrainFrame<float>;

@@ -14,7 +14,7 @@ public:
     TrainFrame(const Camera<T>& camera, T near_plane, Vec3<T> background, const Gaussians<T>& gaussians, T* image,
                int32_t* radii, int32_t* area_max);
 
-    // gaussians and image as in the forward pass.
+    // gaussians and image as in the forward pass.  out.screen may be null.
     void backward(const Gaussians<T>& gaussians, const T* image, const T* g_image, const GaussianGrads<T>& out) const;
 
 private:

@@ -9,15 +9,16 @@
 
 namespace milo {
 
-// A per-pixel value of a tile.  Rows are padded so that a strip may start at any column.
+// A per-pixel value of a tile.
 template <class T>
 struct TilePlane {
-    static constexpr int stride = kTile + Lanes<T>::count;
-    alignas(64) T value[kTile * stride];
+    // A cache line more than needed: planes a multiple of 1 KiB apart would get in each other's way in the caches.
+    static constexpr int size = kTile * kTile + 64 / sizeof(T);
+    alignas(64) T value[size];
 
-    T* at(int x, int y) { return value + y * stride + x; }
-    const T* at(int x, int y) const { return value + y * stride + x; }
-    void fill(T v) { std::fill_n(value, kTile * stride, v); }
+    T* at(int x, int y) { return value + y * kTile + x; }
+    const T* at(int x, int y) const { return value + y * kTile + x; }
+    void fill(T v) { std::fill_n(value, size, v); }
 };
 
 // Pixels of a tile that lie inside the image.
@@ -50,40 +51,58 @@ bool all_ended(const TilePlane<T>& transmittance) {
     return *std::max_element(lanes, lanes + V::count) < T(0);
 }
 
-constexpr int kEndedCheck = 16;   // Gaussians between two looks whether the whole tile has ended
+// Part of a tile that a Gaussian touches: Lanes<T>::count columns from x on, rows top to bottom.  Strips stand at
+// multiples of that count: memory is then read as it was written just before, which is worth more than fewer strips.
+struct Strip {
+    int32_t offset;   // of the instance in its batch
+    int32_t x, top, bottom;
+};
 
-constexpr int kPrefetch = 4;   // Gaussians whose data are asked for ahead
+constexpr int kBatch = 16;   // Gaussians whose strips are found together: the square roots overlap
 
-template <class T>
-MILO_INLINE void prefetch_ahead(const SplatScene<T>& scene, int64_t k, int64_t end) {
-    const int32_t ahead = scene.bins.gaussian[std::min(k + kPrefetch, end - 1)];
-    MILO_PREFETCH(&scene.splats[ahead]);
-    MILO_PREFETCH(&scene.placed.outline[ahead]);
+// draw(instance, splat, strip) for the strips of instances [begin, end), at most kBatch, in order; the tile ends at stop.
+template <class T, class Draw>
+MILO_INLINE void draw_batch(const SplatScene<T>& scene, const TileArea& area, int64_t begin, int64_t end, int64_t stop,
+                            Draw draw) {
+    constexpr int width = Lanes<T>::count;
+    const int32_t* gaussian = scene.bins.gaussian.data();
+    static_assert(kTile % width == 0);
+    Strip strips[kBatch * kTile / width + 1];
+    int count = 0;
+    for (int64_t k = begin; k < end; ++k) {
+        const int32_t ahead = gaussian[std::min(k + kBatch, stop - 1)];
+        MILO_PREFETCH(&scene.splats[ahead]);
+        MILO_PREFETCH(&scene.placed.outline[ahead]);
+        const Outline<T>& outline = scene.placed.outline[gaussian[k]];
+        const PixelRange columns = tile_columns(outline, area.x0, area.y0);
+        for (int x = columns.first & ~(width - 1); x <= columns.last; x += width) {
+            const PixelRange rows = column_rows(outline, area.x0, area.y0, std::max(x, columns.first),
+                                                std::min(x + width - 1, columns.last));
+            strips[count] = {static_cast<int32_t>(k - begin), x, rows.first, rows.last};
+            count += rows.first <= rows.last;
+        }
+    }
+    for (const Strip* strip = strips; strip != strips + count; ++strip)
+        draw(begin + strip->offset, scene.splats[gaussian[begin + strip->offset]], *strip);
 }
 
-// visit(instance, splat) front to back until all pixels have ended.  Returns how many were visited.
-template <class T, class Visit>
-MILO_INLINE int32_t walk_tile(const SplatScene<T>& scene, int tile, const TilePlane<T>& transmittance, Visit visit) {
-    const int64_t begin = scene.bins.tile_begin[tile], end = scene.bins.tile_begin[tile + 1];
-    int64_t k = begin;
-    for (; k < end; ++k) {
-        if ((k - begin) % kEndedCheck == kEndedCheck - 1 && all_ended(transmittance)) break;
-        prefetch_ahead(scene, k, end);
-        visit(k, scene.splats[scene.bins.gaussian[k]]);
+// draw front to back until all pixels have ended.  Returns how many Gaussians were walked.
+template <class T, class Draw>
+MILO_INLINE int32_t draw_tile(const SplatScene<T>& scene, int tile, const TileArea& area,
+                              const TilePlane<T>& transmittance, Draw draw) {
+    const int64_t begin = scene.bins.tile_begin[tile], stop = scene.bins.tile_begin[tile + 1];
+    for (int64_t k = begin; k < stop; k += kBatch) {
+        if (all_ended(transmittance)) return static_cast<int32_t>(k - begin);
+        draw_batch(scene, area, k, std::min(k + kBatch, stop), stop, draw);
     }
-    return static_cast<int32_t>(k - begin);
+    return static_cast<int32_t>(stop - begin);
 }
 
-// strip(x, top, bottom): Lanes<T>::count pixels from column x on, rows top..bottom, all within the tile's planes.
-template <class T, class Strip>
-MILO_INLINE void walk_strips(const Outline<T>& outline, const TileArea& area, Strip strip) {
-    int first, last;
-    if (!tile_columns(outline, area.x0, area.y0, first, last)) return;
-    for (int x = first; x <= last; x += Lanes<T>::count) {
-        int top, bottom;
-        const int right = std::min(x + Lanes<T>::count - 1, last);
-        if (column_rows(outline, area.x0, area.y0, x, right, top, bottom)) strip(x, top, bottom);
-    }
+// Once more the first `walked` Gaussians of the tile.
+template <class T, class Draw>
+MILO_INLINE void redraw_tile(const SplatScene<T>& scene, int tile, const TileArea& area, int32_t walked, Draw draw) {
+    const int64_t begin = scene.bins.tile_begin[tile], stop = begin + walked;
+    for (int64_t k = begin; k < stop; k += kBatch) draw_batch(scene, area, k, std::min(k + kBatch, stop), stop, draw);
 }
 
 template <class T>

@@ -39,11 +39,11 @@ MILO_HD Falloff<T> make_falloff(T conic_a, T cov_b, T cov_c, T opacity) {
 
 // dx sheared along the rows, on which the power depends quadratically.
 template <class V, class T>
-MILO_HD V sheared(const Falloff<T>& f, V dx, T dy) { return dx + V(f.shear * dy); }
+MILO_HD V sheared(const Falloff<T>& f, V dx, V dy) { return dx + V(f.shear) * dy; }
 
 template <class V, class T>
-MILO_HD V power(const Falloff<T>& f, V sheared_dx, T dy) {
-    return V(f.log_opacity - f.half_v * dy * dy) - V(f.half_a) * sheared_dx * sheared_dx;
+MILO_HD V power(const Falloff<T>& f, V sheared_dx, V dy) {
+    return V(f.log_opacity) - V(f.half_v) * dy * dy - V(f.half_a) * sheared_dx * sheared_dx;
 }
 
 // A pixel that has ended keeps its transmittance with a minus sign, so that one number holds the whole state.
@@ -53,6 +53,7 @@ struct BlendStep {
     V alpha;           // what was composited, at most kAlphaMax
     V weight;          // alpha * transmittance; 0 if nothing was drawn
     V transmittance;   // afterwards
+    decltype(V() >= V()) drawn;
 };
 
 template <class V>
@@ -62,9 +63,9 @@ MILO_HD BlendStep<V> blend_step(V power, V transmittance) {
     step.alpha = smaller(step.unclamped, V(kAlphaMax));
     const auto seen = power >= V(kLog2AlphaMin);
     const V after = transmittance * (V(1) - step.alpha);
-    const auto drawn = seen & (after >= V(kTransmittanceMin));
-    step.weight = select(drawn, step.alpha * transmittance, V(0));
-    step.transmittance = select(drawn, after, select(seen, negative(transmittance), transmittance));
+    step.drawn = seen & (after >= V(kTransmittanceMin));
+    step.weight = select(step.drawn, step.alpha * transmittance, V(0));
+    step.transmittance = select(step.drawn, after, select(seen, negative(transmittance), transmittance));
     return step;
 }
 

@@ -57,7 +57,8 @@ struct Slab {
 
 template <class T>
 struct Interval {
-    T low, high;   // empty if low > high
+    T low, high;
+    bool empty;
 };
 
 // Variances uu, vv and covariance uv; level set of squared radius tau.
@@ -70,10 +71,9 @@ MILO_HD Slab<T> make_slab(T uu, T uv, T vv, T det, T tau) {
 template <class T>
 MILO_HD Interval<T> interval(const Slab<T>& s, T v_low, T v_high) {
     const T low = larger(v_low, -s.extent), high = smaller(v_high, s.extent);
-    if (!(low <= high)) return {T(1), T(0)};
     const T right = clamped(s.turn, low, high), left = clamped(-s.turn, low, high);
     return {s.slope * left - sqrt(larger(s.square - s.curve * left * left, T(0))),
-            s.slope * right + sqrt(larger(s.square - s.curve * right * right, T(0)))};
+            s.slope * right + sqrt(larger(s.square - s.curve * right * right, T(0))), !(low <= high)};
 }
 
 // The region where a footprint is visible (alpha >= 1/255), a little enlarged: a superfluous pixel only costs time.
@@ -92,26 +92,32 @@ MILO_HD Outline<T> make_outline(Vec2<T> mean, const Footprint<T>& f, T opacity) 
 
 constexpr float kPixelSlack = 0.01f;   // rounding of positions, in pixels
 
-// Pixel columns (integers, within [0, kTile)) touched in the rows of the tile whose first pixel is (x, y).
+// Pixels of one axis of a tile, within [0, kTile); none if first > last.
+struct PixelRange {
+    int first, last;
+};
+
 template <class T>
-MILO_HD bool tile_columns(const Outline<T>& o, int x, int y, int& first, int& last) {
-    const Interval<T> u = interval(o.x_of_y, T(y) - o.my - T(kPixelSlack), T(y + kTile - 1) - o.my + T(kPixelSlack));
-    const T left = u.low + (o.mx - T(x)), right = u.high + (o.mx - T(x));
-    if (u.low > u.high || left > T(kTile - 1) + T(kPixelSlack) || right < T(-kPixelSlack)) return false;
-    first = to_int_within(T(ceil(left - T(kPixelSlack))), 0, kTile - 1);
-    last = to_int_within(T(floor(right + T(kPixelSlack))), 0, kTile - 1);
-    return first <= last;
+MILO_HD PixelRange pixels_within(const Interval<T>& i, T shift) {
+    const T low = ceil(i.low + shift - T(kPixelSlack)), high = floor(i.high + shift + T(kPixelSlack));
+    // One beyond on either side, so that an interval outside the tile stays empty.
+    const int first = to_int_within(low, 0, kTile), last = to_int_within(high, -1, kTile - 1);
+    return {first, i.empty ? -1 : last};
 }
 
-// Pixel rows (within [0, kTile)) touched in columns [first, last] of that tile.
+// Columns touched in the rows of the tile whose first pixel is (x, y).
 template <class T>
-MILO_HD bool column_rows(const Outline<T>& o, int x, int y, int first, int last, int& top, int& bottom) {
-    const Interval<T> v = interval(o.y_of_x, T(x + first) - o.mx - T(kPixelSlack), T(x + last) - o.mx + T(kPixelSlack));
-    const T low = v.low + (o.my - T(y)), high = v.high + (o.my - T(y));
-    if (v.low > v.high || low > T(kTile - 1) + T(kPixelSlack) || high < T(-kPixelSlack)) return false;
-    top = to_int_within(T(ceil(low - T(kPixelSlack))), 0, kTile - 1);
-    bottom = to_int_within(T(floor(high + T(kPixelSlack))), 0, kTile - 1);
-    return top <= bottom;
+MILO_HD PixelRange tile_columns(const Outline<T>& o, int x, int y) {
+    const T top = T(y) - o.my;
+    const T slack = kPixelSlack;
+    return pixels_within(interval(o.x_of_y, top - slack, top + T(kTile - 1) + slack), o.mx - T(x));
+}
+
+// Rows touched in columns [first, last] of that tile.
+template <class T>
+MILO_HD PixelRange column_rows(const Outline<T>& o, int x, int y, int first, int last) {
+    const T left = T(x) - o.mx, slack = kPixelSlack;
+    return pixels_within(interval(o.y_of_x, left + T(first) - slack, left + T(last) + slack), o.my - T(y));
 }
 
 // Tiles [first, last) of tile row ty, within rect, that the outline meets.
@@ -120,7 +126,7 @@ MILO_HD void row_tiles(const Outline<T>& o, const TileRect& rect, int ty, int& f
     const T y = T(ty * kTile);
     const Interval<T> u = interval(o.x_of_y, y - o.my - T(kPixelSlack), y + T(kTile - 1) - o.my + T(kPixelSlack));
     first = last = rect.x0;
-    if (u.low > u.high) return;
+    if (u.empty) return;
     const T left = (u.low + o.mx - T(kPixelSlack) - T(kTile - 1)) / T(kTile);
     const T right = (u.high + o.mx + T(kPixelSlack)) / T(kTile);
     first = to_int_within(T(ceil(left)), rect.x0, rect.x1);
