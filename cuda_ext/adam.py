@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import torch
 
-from .arguments import check_tensor, kernel_ready
-from .native import native
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 
 
 @torch.no_grad()
@@ -23,7 +23,7 @@ def sparse_adam_step(param, grad, exp_avg, exp_avg_sq, visible, lr, step, beta1=
         beta1, beta2, eps: of Adam.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or a tensor to change is not contiguous.
+        ValueError: shapes, dtypes or devices do not agree, or a tensor to change is not contiguous.
     """
     if param.dim() == 0:
         raise ValueError("param must have at least one dimension: its rows are what visible selects.")
@@ -33,11 +33,12 @@ def sparse_adam_step(param, grad, exp_avg, exp_avg_sq, visible, lr, step, beta1=
         if name != "grad" and not tensor.is_contiguous():
             raise ValueError(f"{name} is changed in place and must be contiguous: call .contiguous() when creating it.")
     check_tensor("visible", visible, (shape[0],), (torch.bool,))
+    check_device(param=param, grad=grad, exp_avg=exp_avg, exp_avg_sq=exp_avg_sq, visible=visible)
     if step < 1:
         raise ValueError(f"step counts from 1, this step included; it is {step}.")
     if param.numel() == 0:
         return
-    native.sparse_adam_step(
+    driver(param).sparse_adam_step(
         param.detach(), kernel_ready(grad), exp_avg.detach(), exp_avg_sq.detach(),
         kernel_ready(visible).view(torch.uint8), lr, step, beta1, beta2, eps,
     )  # fmt: skip

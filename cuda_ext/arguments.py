@@ -7,7 +7,7 @@ import torch
 
 
 def check_tensor(name, value, shape, dtypes=(torch.float32,)):
-    """Raise ValueError unless `value` is a CPU tensor of this shape and one of these dtypes.
+    """Raise ValueError unless `value` is a tensor of this shape and one of these dtypes, on the CPU or a CUDA GPU.
 
     Args:
         name: the argument's name, as the caller knows it.
@@ -25,8 +25,16 @@ def check_tensor(name, value, shape, dtypes=(torch.float32,)):
     if value.dtype not in dtypes:
         allowed = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
         raise ValueError(f"{name} must be {allowed}, not {str(value.dtype).removeprefix('torch.')}.")
-    if value.device.type != "cpu":
-        raise ValueError(f"{name} is on {value.device}; this op runs on the CPU only: move it with .cpu().")
+    if value.device.type not in ("cpu", "cuda"):
+        raise ValueError(f"{name} is on {value.device}; this op runs on the CPU and on CUDA GPUs: move it with .cpu().")
+
+
+def check_device(**tensors):
+    """Raise ValueError unless all tensors are on the device of the first; names are the arguments' names."""
+    (first, leader), *others = tensors.items()
+    for name, tensor in others:
+        if tensor.device != leader.device:
+            raise ValueError(f"{name} is on {tensor.device}, but {first} is on {leader.device}: move one of them.")
 
 
 def kernel_ready(tensor):
