@@ -15,6 +15,10 @@ namespace {
 struct Candidate {
     int32_t pixel, direction, low, high;   // edge: low < high
     double s;
+    Vec3<double> normal;   // of the plane through the eye and the edge, towards A's face; world frame
+    double offset;         // normal . eye
+
+    bool beyond(Vec3<double> world) const { return dot(normal, world) < offset; }
 };
 
 // z depth at each pixel, infinite where there is nothing.
@@ -30,8 +34,29 @@ std::vector<double> pixel_depths(const SeenMesh<T>& mesh, FaceImage image) {
     return depth;
 }
 
+// The corner of the face that is not on the edge, -1 if the edge is none of its own.
+int32_t corner_opposite(const int32_t* f, int32_t low, int32_t high) {
+    for (int k = 0; k < 3; ++k)
+        if (std::min(f[k], f[(k + 1) % 3]) == low && std::max(f[k], f[(k + 1) % 3]) == high) return f[(k + 2) % 3];
+    return -1;
+}
+
+// True if a face seen around pixel A continues the surface across the edge: most edges are settled here.
+template <class T>
+bool continued_nearby(const SeenMesh<T>& mesh, FaceImage image, const Candidate& pair, int column, int row) {
+    for (int y = std::max(row - 1, 0); y <= std::min(row + 1, image.height - 1); ++y)
+        for (int x = std::max(column - 1, 0); x <= std::min(column + 1, image.width - 1); ++x) {
+            const int32_t id = image.id[int64_t(y) * image.width + x];
+            if (id < 0) continue;
+            const int32_t corner = corner_opposite(mesh.corners(id), pair.low, pair.high);
+            if (corner >= 0 && pair.beyond(mesh.world(corner))) return true;
+        }
+    return false;
+}
+
 template <class T>
 std::vector<Candidate> candidates(const SeenMesh<T>& mesh, FaceImage image) {
+    const Vec3<double> eye = -mesh.pose.rotate_back(mesh.pose.shift);
     const std::vector<double> depth = pixel_depths(mesh, image);
     std::vector<std::vector<Candidate>> found(num_bands(image.height));
     each_pixel(
@@ -58,7 +83,13 @@ std::vector<Candidate> candidates(const SeenMesh<T>& mesh, FaceImage image) {
                 const Crossing<double> out = way_out(corner, step);
                 if (out.edge < 0) continue;
                 const int32_t a = face.corners[out.edge], b = face.corners[(out.edge + 1) % 3];
-                found[row / kBandRows].push_back({int32_t(p), direction, std::min(a, b), std::max(a, b), out.s});
+                const int third = (out.edge + 2) % 3;
+                Vec3<double> n = cross(t.v[out.edge], t.v[(out.edge + 1) % 3]);
+                if (dot(n, t.v[third] - t.v[out.edge]) < 0) n = -n;
+                const Vec3<double> normal = mesh.pose.rotate_back(n);
+                const Candidate candidate{int32_t(p),  direction, std::min(a, b),  std::max(a, b),
+                                          out.s,       normal,    dot(normal, eye)};
+                if (!continued_nearby(mesh, image, candidate, column, row)) found[row / kBandRows].push_back(candidate);
             }
         },
         [](int64_t) {});
@@ -67,38 +98,35 @@ std::vector<Candidate> candidates(const SeenMesh<T>& mesh, FaceImage image) {
     return all;
 }
 
-// For each candidate: do faces lie on both sides of its edge in the image?  One pass over all faces of the mesh, also
-// the hidden ones, that looks edges up by their lower vertex.
+// Which candidates' surface goes on beyond the edge.  One pass over all faces of the mesh, also the hidden ones, that looks
+// edges up by their lower vertex.
 template <class T>
-std::vector<bool> have_both_sides(const SeenMesh<T>& mesh, const std::vector<Candidate>& pairs) {
+std::vector<uint8_t> continued(const SeenMesh<T>& mesh, const std::vector<Candidate>& pairs) {
     const int64_t count = int64_t(pairs.size());
-    std::unique_ptr<std::atomic<int32_t>[]> first(new std::atomic<int32_t>[mesh.num_verts]);   // pair, by lower vertex
-    std::unique_ptr<std::atomic<uint8_t>[]> sides(new std::atomic<uint8_t>[count]);
-    std::vector<int32_t> next(count);   // pair with the same lower vertex
-    for (int64_t v = 0; v < mesh.num_verts; ++v) first[v].store(-1, std::memory_order_relaxed);
+    std::vector<uint64_t> is_low(mesh.num_verts / 64 + 1);   // small enough for the cache, unlike `first`
+    std::vector<int32_t> first(mesh.num_verts, -1), next(count);   // lists of the pairs with the same lower vertex
     for (int64_t i = 0; i < count; ++i) {
-        next[i] = first[pairs[i].low].exchange(int32_t(i), std::memory_order_relaxed);
-        sides[i].store(0, std::memory_order_relaxed);
+        const int32_t low = pairs[i].low;
+        is_low[low >> 6] |= uint64_t(1) << (low & 63);
+        next[i] = first[low];
+        first[low] = int32_t(i);
     }
-    const Vec3<double> eye = -mesh.pose.rotate_back(mesh.pose.shift);
+    std::unique_ptr<std::atomic<uint8_t>[]> found(new std::atomic<uint8_t>[count]);
+    for (int64_t i = 0; i < count; ++i) found[i].store(0, std::memory_order_relaxed);
     parallel_for(mesh.num_faces, 4096, [&](int64_t begin, int64_t end, int) {
         for (int64_t f = begin; f < end; ++f) {
             const int32_t* v = mesh.faces + 3 * f;
+            for (int k = 0; k < 3; ++k) mesh.check_vertex(v[k]);
             for (int k = 0; k < 3; ++k) {
                 const int32_t a = v[k], b = v[(k + 1) % 3], low = std::min(a, b), high = std::max(a, b);
-                if (low < 0 || high >= mesh.num_verts) mesh.check_vertex(low < 0 ? low : high);
-                for (int32_t i = first[low].load(std::memory_order_relaxed); i >= 0; i = next[i]) {
-                    if (pairs[i].high != high) continue;
-                    const Vec3<double> p = mesh.world(low);   // the side of the plane through the eye and the edge
-                    const double side = dot(cross(p - eye, mesh.world(high) - eye), mesh.world(v[(k + 2) % 3]) - p);
-                    sides[i].fetch_or(side > 0 ? 1 : side < 0 ? 2 : 0, std::memory_order_relaxed);
-                }
+                if (!(is_low[low >> 6] >> (low & 63) & 1)) continue;
+                for (int32_t i = first[low]; i >= 0; i = next[i])
+                    if (pairs[i].high == high && pairs[i].beyond(mesh.world(v[(k + 2) % 3])))
+                        found[i].store(1, std::memory_order_relaxed);
             }
         }
     });
-    std::vector<bool> both(count);
-    for (int64_t i = 0; i < count; ++i) both[i] = sides[i].load(std::memory_order_relaxed) == 3;
-    return both;
+    return std::vector<uint8_t>(found.get(), found.get() + count);
 }
 
 struct PixelPair {
@@ -122,9 +150,9 @@ SilhouettePairs silhouette_pairs(const SeenMesh<T>& mesh, FaceImage image) {
     SilhouettePairs pairs;
     const std::vector<Candidate> all = candidates(mesh, image);
     if (all.empty()) return pairs;
-    const std::vector<bool> both = have_both_sides(mesh, all);
+    const std::vector<uint8_t> goes_on = continued(mesh, all);
     for (size_t i = 0; i < all.size(); ++i) {
-        if (both[i]) continue;
+        if (goes_on[i]) continue;
         pairs.pixel.push_back(all[i].pixel);
         pairs.direction.push_back(all[i].direction);
         pairs.edge.insert(pairs.edge.end(), {all[i].low, all[i].high});
@@ -163,7 +191,7 @@ void antialias_backward(const SeenMesh<T>& mesh, const SilhouettePairs& pairs, i
     }
     if (!g_verts) return;
     constexpr int64_t kChunk = 1024;   // pairs; fixed, so that sums do not depend on the number of threads
-    VertexSums<T> sums((count + kChunk - 1) / kChunk, 3);
+    VertexSums<T> sums((count + kChunk - 1) / kChunk, 3, 2 * kChunk);
     parallel_for(count, kChunk, [&](int64_t begin, int64_t end, int) {
         for (int64_t i = begin; i < end; ++i) {
             if (pairs.s[i] <= 0 || pairs.s[i] >= 1) continue;   // clamped

@@ -18,7 +18,7 @@ void face_depth(const SeenMesh<T>& mesh, FaceImage image, T* depth) {
 
 template <class T>
 void face_depth_backward(const SeenMesh<T>& mesh, FaceImage image, const T* g_depth, T* g_verts) {
-    VertexSums<T> sums(num_bands(image.height), 3);
+    VertexSums<T> sums(num_bands(image.height), 3, 3 * kBandRows * image.width);
     each_run<Vec3<double>>(
         mesh, image,
         [&](int64_t p, const CurrentFace<T>& face, Vec2<double> ray, Vec3<double>& factors) {
@@ -52,7 +52,7 @@ void face_normals(const SeenMesh<T>& mesh, FaceImage image, T* normal) {
 template <class T>
 void face_normals_backward(const SeenMesh<T>& mesh, FaceImage image, const T* g_normal, T* g_verts) {
     const int64_t pixels = int64_t(image.height) * image.width;
-    VertexSums<T> sums(num_bands(image.height), 3);
+    VertexSums<T> sums(num_bands(image.height), 3, 3 * kBandRows * image.width);
     each_run<Vec3<double>>(
         mesh, image,
         [&](int64_t p, const CurrentFace<T>&, Vec2<double>, Vec3<double>& g) {
@@ -88,7 +88,8 @@ template <class T>
 void interpolate_backward(const SeenMesh<T>& mesh, FaceImage image, const T* attributes, int channels, const T* g_out,
                           T* g_attributes, T* g_verts) {
     const int64_t pixels = int64_t(image.height) * image.width, bands = num_bands(image.height);
-    VertexSums<T> attribute_sums(bands, channels), vertex_sums(bands, 3);
+    const int64_t expected = 3 * kBandRows * image.width;   // a row for each corner and pixel
+    VertexSums<T> attribute_sums(bands, channels, expected), vertex_sums(bands, 3, expected);
     std::vector<std::vector<double>> rows(bands, std::vector<double>(3 * channels));   // sums of the run, per corner
     each_run<std::array<Vec3<double>, 3>>(
         mesh, image,

@@ -15,6 +15,7 @@ namespace {
 constexpr uint64_t kEmpty = ~uint64_t(0);
 constexpr int64_t kLargeBox = 4096;   // pixels; faces with a larger bounding box are shared among threads by rows
 constexpr int kNarrowBox = 8;         // pixels; rows up to this wide are tested pixel by pixel
+constexpr int kBatch = 512;           // faces
 
 enum Outside : uint32_t { kNear = 1, kLeft = 2, kRight = 4, kAbove = 8, kBelow = 16, kNotFinite = 32 };
 
@@ -32,7 +33,8 @@ struct ScreenFace {
 
 struct Box {
     int left, right, top, bottom;   // inclusive pixels
-    bool empty() const { return left > right || top > bottom; }
+    bool empty() const { return (left > right) | (top > bottom); }
+    int64_t pixels() const { return int64_t(right - left + 1) * (bottom - top + 1); }
 };
 
 // Homogeneous pixel coordinates: (x, y) / z are columns and rows with centres at integers.
@@ -90,24 +92,20 @@ public:
     }
 
     void draw(const ScreenFace& face, Box box) {
-        ScreenPoint p[3] = {face.p[0], face.p[1], face.p[2]};
-        double inv_z[3] = {face.inv_z[0], face.inv_z[1], face.inv_z[2]};
-        int64_t area = edge_function(p[0], p[1], p[2]);
+        const int64_t area = edge_function(face.p[0], face.p[1], face.p[2]);
         if (area == 0) return;
-        if (area < 0) {   // both sides of a face are visible
-            std::swap(p[1], p[2]);
-            std::swap(inv_z[1], inv_z[2]);
-            area = -area;
-        }
-        Edge edge[3];
+        const int64_t sign = area < 0 ? -1 : 1;   // both sides of a face are visible
+        const double share = 1 / double(area * sign);
         const ScreenPoint start{box.left * kSubpixels, box.top * kSubpixels};
+        Edge edge[3];
+        double inv_z[3];
         for (int k = 0; k < 3; ++k) {
-            const ScreenPoint a = p[(k + 1) % 3], b = p[(k + 2) % 3];
-            edge[k].value = edge_function(a, b, start);
-            edge[k].per_column = -int64_t(b.y - a.y) * kSubpixels;
-            edge[k].per_row = int64_t(b.x - a.x) * kSubpixels;
-            edge[k].smallest = owns_its_points(a, b) ? 0 : 1;
-            inv_z[k] /= double(area);
+            const ScreenPoint a = face.p[(k + 1) % 3], b = face.p[(k + 2) % 3];
+            edge[k].value = sign * edge_function(a, b, start);
+            edge[k].per_column = -sign * (b.y - a.y) * kSubpixels;
+            edge[k].per_row = sign * (b.x - a.x) * kSubpixels;
+            edge[k].smallest = (sign > 0 ? owns_its_points(a, b) : owns_its_points(b, a)) ? 0 : 1;
+            inv_z[k] = share * face.inv_z[k];
         }
         for (int row = box.top; row <= box.bottom; ++row) {
             int64_t first = 0, last = box.right - box.left;
@@ -116,8 +114,8 @@ public:
             std::atomic<uint64_t>* words = words_.get() + int64_t(row) * width_ + box.left;
             for (int64_t i = first; i <= last; ++i) {
                 const int64_t e0 = edge[0].at(i), e1 = edge[1].at(i), e2 = edge[2].at(i);
-                if (e0 >= edge[0].smallest && e1 >= edge[1].smallest && e2 >= edge[2].smallest)
-                    put(words[i], 1 / (double(e0) * inv_z[0] + double(e1) * inv_z[1] + double(e2) * inv_z[2]), face.id);
+                if (((e0 - edge[0].smallest) | (e1 - edge[1].smallest) | (e2 - edge[2].smallest)) < 0) continue;
+                put(words[i], 1 / (double(e0) * inv_z[0] + double(e1) * inv_z[1] + double(e2) * inv_z[2]), face.id);
             }
             for (Edge& e : edge) e.value += e.per_row;
         }
@@ -196,6 +194,25 @@ bool misses_image(const Triangle<double>& t, double near, int height, int width)
     return near_out || left || right || above || below;
 }
 
+// Calls use(part) for the triangles that a face leaves inside all half-spaces: a fan around the first corner.
+template <class T, class Use>
+void each_visible_part(const SeenMesh<T>& mesh, int32_t id, double near, int height, int width, const Use& use) {
+    Triangle<double> face = mesh.triangle(mesh.faces + 3 * int64_t(id));
+    for (auto& p : face.v) p = homogeneous(mesh.lens, p);
+    if (misses_image(face, near, height, width)) return;
+    Vec3<double> polygon[3 + kPlanes];
+    const int count = clip(face, near, polygon);
+    ScreenFace part{{}, {}, id};
+    for (int k = 0; k < count; ++k) {
+        const int slot = std::min(k, 2);
+        if (k > 2) part.p[1] = part.p[2], part.inv_z[1] = part.inv_z[2];
+        const double inv_z = 1 / polygon[k].z;
+        part.p[slot] = {snap(polygon[k].x * inv_z), snap(polygon[k].y * inv_z)};
+        part.inv_z[slot] = static_cast<float>(inv_z);
+        if (k >= 2) use(part);
+    }
+}
+
 }  // namespace
 
 template <class T>
@@ -208,38 +225,35 @@ void visibility(const SeenMesh<T>& mesh, int height, int width, double near, dou
     });
 
     std::vector<std::vector<ScreenFace>> large(num_threads());
-    const auto draw = [&](const ScreenFace& face, int thread) {
-        const Box box = buffer.box(face.p);
-        if (box.empty()) return;
-        if (int64_t(box.right - box.left + 1) * (box.bottom - box.top + 1) > kLargeBox) large[thread].push_back(face);
-        else buffer.draw(face, box);
-    };
-    parallel_for(mesh.num_faces, 4096, [&](int64_t begin, int64_t end, int thread) {
+    parallel_for(mesh.num_faces, kBatch, [&](int64_t begin, int64_t end, int thread) {
+        // First keep the faces whose box holds a pixel centre, without branches, so that the loads of vertices overlap.
+        ScreenFace some[kBatch + 1];
+        Box boxes[kBatch + 1];
+        int kept = 0;
+        const auto keep = [&](const ScreenFace& face) {
+            some[kept] = face;
+            boxes[kept] = buffer.box(face.p);
+            kept += !boxes[kept].empty();
+        };
+        const auto draw = [&] {
+            for (int k = 0; k < kept; ++k) {
+                if (boxes[k].pixels() > kLargeBox) large[thread].push_back(some[k]);
+                else buffer.draw(some[k], boxes[k]);
+            }
+            kept = 0;
+        };
         for (int64_t f = begin; f < end; ++f) {
             const int32_t* v = mesh.faces + 3 * f;
             for (int k = 0; k < 3; ++k) mesh.check_vertex(v[k]);
             const ScreenVertex &a = screen[v[0]], &b = screen[v[1]], &c = screen[v[2]];
-            const uint32_t some = a.outside | b.outside | c.outside;
-            if (!some) {
-                draw({{a.p, b.p, c.p}, {a.inv_z, b.inv_z, c.inv_z}, int32_t(f)}, thread);
-                continue;
-            }
-            if ((a.outside & b.outside & c.outside) || (some & kNotFinite)) continue;
-            Triangle<double> face = mesh.triangle(v);
-            for (auto& p : face.v) p = homogeneous(mesh.lens, p);
-            if (misses_image(face, near, height, width)) continue;
-            Vec3<double> polygon[3 + kPlanes];
-            const int count = clip(face, near, polygon);
-            ScreenFace part{{}, {}, int32_t(f)};
-            for (int k = 0; k < count; ++k) {
-                const int slot = std::min(k, 2);   // a fan around corner 0
-                if (k > 2) part.p[1] = part.p[2], part.inv_z[1] = part.inv_z[2];
-                const double inv_z = 1 / polygon[k].z;
-                part.p[slot] = {snap(polygon[k].x * inv_z), snap(polygon[k].y * inv_z)};
-                part.inv_z[slot] = static_cast<float>(inv_z);
-                if (k >= 2) draw(part, thread);
+            if (!(a.outside | b.outside | c.outside)) {
+                keep({{a.p, b.p, c.p}, {a.inv_z, b.inv_z, c.inv_z}, int32_t(f)});
+            } else if (!(a.outside & b.outside & c.outside) && !((a.outside | b.outside | c.outside) & kNotFinite)) {
+                draw();
+                each_visible_part(mesh, int32_t(f), near, height, width, keep);
             }
         }
+        draw();
     });
 
     parallel_for(num_bands(height), 1, [&](int64_t begin, int64_t end, int) {

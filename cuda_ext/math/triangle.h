@@ -70,7 +70,8 @@ MILO_HD Hit<T> hit(const Triangle<T>& t, Vec2<T> ray) {
     const T sum = e[0] + e[1] + e[2];
     const Vec3<T> n = t.normal();
     if (!(sum * sum > T(1e-24) * dot(n, n))) return {{T(1) / 3, T(1) / 3, T(1) / 3}, T(0)};
-    Hit<T> h{{e[0] / sum, e[1] / sum, e[2] / sum}, T(1) / sum};
+    const T inverse = T(1) / sum;
+    Hit<T> h{{e[0] * inverse, e[1] * inverse, e[2] * inverse}, inverse};
     if (h.weight[0] >= 0 && h.weight[1] >= 0 && h.weight[2] >= 0) return h;
     T total = 0;
     for (T& w : h.weight) total += w = w > 0 ? w : T(0);
