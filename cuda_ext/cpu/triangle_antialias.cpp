@@ -35,20 +35,21 @@ std::vector<double> pixel_depths(const SeenMesh<T>& mesh, FaceImage image) {
 }
 
 // The corner of the face that is not on the edge, -1 if the edge is none of its own.
-int32_t corner_opposite(const int32_t* f, int32_t low, int32_t high) {
-    for (int k = 0; k < 3; ++k)
-        if (std::min(f[k], f[(k + 1) % 3]) == low && std::max(f[k], f[(k + 1) % 3]) == high) return f[(k + 2) % 3];
-    return -1;
+int32_t corner_opposite(const int32_t* f, int32_t a, int32_t b) {
+    const bool on_edge[3] = {f[0] == a || f[0] == b, f[1] == a || f[1] == b, f[2] == a || f[2] == b};
+    if (on_edge[0] + on_edge[1] + on_edge[2] != 2) return -1;
+    return on_edge[0] ? (on_edge[1] ? f[2] : f[1]) : f[0];
 }
 
-// True if a face seen around pixel A continues the surface across the edge: most edges are settled here.
+// True if a face seen around pixel A continues the surface across the edge: most edges are settled here.  The indices
+// have been checked by the depth pass.
 template <class T>
 bool continued_nearby(const SeenMesh<T>& mesh, FaceImage image, const Candidate& pair, int column, int row) {
     for (int y = std::max(row - 1, 0); y <= std::min(row + 1, image.height - 1); ++y)
         for (int x = std::max(column - 1, 0); x <= std::min(column + 1, image.width - 1); ++x) {
             const int32_t id = image.id[int64_t(y) * image.width + x];
-            if (id < 0) continue;
-            const int32_t corner = corner_opposite(mesh.corners(id), pair.low, pair.high);
+            if (id < 0 || id == image.id[pair.pixel]) continue;
+            const int32_t corner = corner_opposite(mesh.faces + 3 * int64_t(id), pair.low, pair.high);
             if (corner >= 0 && pair.beyond(mesh.world(corner))) return true;
         }
     return false;
@@ -87,9 +88,9 @@ std::vector<Candidate> candidates(const SeenMesh<T>& mesh, FaceImage image) {
                 Vec3<double> n = cross(t.v[out.edge], t.v[(out.edge + 1) % 3]);
                 if (dot(n, t.v[third] - t.v[out.edge]) < 0) n = -n;
                 const Vec3<double> normal = mesh.pose.rotate_back(n);
-                const Candidate candidate{int32_t(p),  direction, std::min(a, b),  std::max(a, b),
-                                          out.s,       normal,    dot(normal, eye)};
-                if (!continued_nearby(mesh, image, candidate, column, row)) found[row / kBandRows].push_back(candidate);
+                const Candidate pair{int32_t(p), direction, std::min(a, b),   std::max(a, b),
+                                     out.s,      normal,    dot(normal, eye)};
+                if (!continued_nearby(mesh, image, pair, column, row)) found[row / kBandRows].push_back(pair);
             }
         },
         [](int64_t) {});
@@ -98,18 +99,32 @@ std::vector<Candidate> candidates(const SeenMesh<T>& mesh, FaceImage image) {
     return all;
 }
 
-// Which candidates' surface goes on beyond the edge.  One pass over all faces of the mesh, also the hidden ones, that looks
-// edges up by their lower vertex.
+class BitSet {
+public:
+    explicit BitSet(int64_t size) : words_(size / 64 + 1) {}
+    void insert(int32_t i) { words_[i >> 6] |= uint64_t(1) << (i & 63); }
+    bool has(int32_t i) const { return words_[i >> 6] >> (i & 63) & 1; }
+
+private:
+    std::vector<uint64_t> words_;
+};
+
+// Which candidates' surface goes on beyond the edge.  One pass over all faces of the mesh, also the hidden ones, that
+// looks edges up by their lower vertex.
 template <class T>
 std::vector<uint8_t> continued(const SeenMesh<T>& mesh, const std::vector<Candidate>& pairs) {
     const int64_t count = int64_t(pairs.size());
-    std::vector<uint64_t> is_low(mesh.num_verts / 64 + 1);   // small enough for the cache, unlike `first`
-    std::vector<int32_t> first(mesh.num_verts, -1), next(count);   // lists of the pairs with the same lower vertex
+    BitSet lows(mesh.num_verts), highs(mesh.num_verts);   // they fit the cache and settle most edges
+    std::vector<int32_t> first(mesh.num_verts, -1);       // lists of the pairs with the same lower vertex
+    struct Link {
+        int32_t next, high;
+    };
+    std::vector<Link> links(count);
     for (int64_t i = 0; i < count; ++i) {
-        const int32_t low = pairs[i].low;
-        is_low[low >> 6] |= uint64_t(1) << (low & 63);
-        next[i] = first[low];
-        first[low] = int32_t(i);
+        lows.insert(pairs[i].low);
+        highs.insert(pairs[i].high);
+        links[i] = {first[pairs[i].low], pairs[i].high};
+        first[pairs[i].low] = int32_t(i);
     }
     std::unique_ptr<std::atomic<uint8_t>[]> found(new std::atomic<uint8_t>[count]);
     for (int64_t i = 0; i < count; ++i) found[i].store(0, std::memory_order_relaxed);
@@ -119,9 +134,9 @@ std::vector<uint8_t> continued(const SeenMesh<T>& mesh, const std::vector<Candid
             for (int k = 0; k < 3; ++k) mesh.check_vertex(v[k]);
             for (int k = 0; k < 3; ++k) {
                 const int32_t a = v[k], b = v[(k + 1) % 3], low = std::min(a, b), high = std::max(a, b);
-                if (!(is_low[low >> 6] >> (low & 63) & 1)) continue;
-                for (int32_t i = first[low]; i >= 0; i = next[i])
-                    if (pairs[i].high == high && pairs[i].beyond(mesh.world(v[(k + 2) % 3])))
+                if (!(lows.has(low) & highs.has(high))) continue;
+                for (int32_t i = first[low]; i >= 0; i = links[i].next)
+                    if (links[i].high == high && pairs[i].beyond(mesh.world(v[(k + 2) % 3])))
                         found[i].store(1, std::memory_order_relaxed);
             }
         }

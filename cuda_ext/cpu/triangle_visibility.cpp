@@ -16,6 +16,7 @@ constexpr uint64_t kEmpty = ~uint64_t(0);
 constexpr int64_t kLargeBox = 4096;   // pixels; faces with a larger bounding box are shared among threads by rows
 constexpr int kNarrowBox = 8;         // pixels; rows up to this wide are tested pixel by pixel
 constexpr int kBatch = 512;           // faces
+constexpr int kAhead = 24;            // faces by which vertices are fetched early
 
 enum Outside : uint32_t { kNear = 1, kLeft = 2, kRight = 4, kAbove = 8, kBelow = 16, kNotFinite = 32 };
 
@@ -65,6 +66,14 @@ ScreenVertex project(Vec3<double> h, double near) {
         s.inv_z = static_cast<float>(inv_z);
     }
     return s;
+}
+
+void prefetch(const void* address) {
+#if defined(__GNUC__) || defined(__clang__)
+    __builtin_prefetch(address);
+#else
+    (void)address;
+#endif
 }
 
 int ceil_to_pixel(int subpixels) { return (subpixels + kSubpixels - 1) >> kSubpixelBits; }
@@ -245,6 +254,8 @@ void visibility(const SeenMesh<T>& mesh, int height, int width, double near, dou
         for (int64_t f = begin; f < end; ++f) {
             const int32_t* v = mesh.faces + 3 * f;
             for (int k = 0; k < 3; ++k) mesh.check_vertex(v[k]);
+            if (f + kAhead < end)
+                for (int k = 0; k < 3; ++k) prefetch(screen.get() + uint32_t(v[3 * kAhead + k]));
             const ScreenVertex &a = screen[v[0]], &b = screen[v[1]], &c = screen[v[2]];
             if (!(a.outside | b.outside | c.outside)) {
                 keep({{a.p, b.p, c.p}, {a.inv_z, b.inv_z, c.inv_z}, int32_t(f)});
