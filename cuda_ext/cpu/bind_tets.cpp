@@ -12,6 +12,13 @@ auto rows(const Array<T>& array) {
 }
 
 template <class T>
+nb::ndarray<nb::numpy, T> to_numpy(milo::Buffer<T>&& values, std::initializer_list<size_t> shape) {
+    auto* owned = new milo::Buffer<T>(std::move(values));
+    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<milo::Buffer<T>*>(p); });
+    return nb::ndarray<nb::numpy, T>(owned->data(), shape, owner);
+}
+
+template <class T>
 milo::TetField<T> field_of(const Array<const T>& points, const Array<const T>& sdf, const Ints& edges) {
     return {rows<3>(points), sdf.data(), static_cast<int64_t>(sdf.size()), rows<2>(edges),
             static_cast<int64_t>(edges.size() / 2)};
@@ -44,7 +51,7 @@ void bind_march(nb::module_& m) {
 
 void bind_tets(nb::module_& m) {
     m.def("unique_edges", [](const Ints& tets, int64_t num_points, const Array<int32_t>& tet_edges) {
-        std::vector<int32_t> edges;
+        milo::Buffer<int32_t> edges;
         {
             nb::gil_scoped_release release;
             edges = milo::unique_edges(rows<4>(tets), tets.size() / 4, num_points, rows<6>(tet_edges));

@@ -23,26 +23,36 @@ void sort4(int32_t v[4]) {
 }
 
 // Sort values and drop repetitions; most vertices have a few edges, each seen from about five tetrahedra.
-int64_t sort_unique(int32_t* values, int64_t count) {
+int32_t sort_unique(int32_t* values, int64_t count) {
     if (count > 256) {
         std::sort(values, values + count);
-        return std::unique(values, values + count) - values;
+        return static_cast<int32_t>(std::unique(values, values + count) - values);
     }
-    int64_t unique = 0;
+    int32_t unique = 0;
     for (int64_t i = 0; i < count; ++i) {
         const int32_t value = values[i];
-        int64_t k = unique;
+        int32_t k = unique;
         while (k > 0 && values[k - 1] > value) --k;
         if (k > 0 && values[k - 1] == value) continue;
-        for (int64_t j = unique++; j > k; --j) values[j] = values[j - 1];
+        for (int32_t j = unique++; j > k; --j) values[j] = values[j - 1];
         values[k] = value;
     }
     return unique;
 }
 
+// Where value is in the sorted stretch [begin, end), which holds it; without branches, which nothing could predict.
+int32_t find(const int32_t* sorted, int32_t begin, int32_t end, int32_t value) {
+    for (int32_t length = end - begin; length > 1;) {
+        const int32_t half = length / 2;
+        begin += sorted[begin + half - 1] < value ? half : 0;
+        length -= half;
+    }
+    return begin;
+}
+
 }  // namespace
 
-std::vector<int32_t> unique_edges(Tets tets, int64_t count, int64_t num_points, int32_t (*tet_edges)[6]) {
+Buffer<int32_t> unique_edges(Tets tets, int64_t count, int64_t num_points, int32_t (*tet_edges)[6]) {
     // The order in which threads fill a bucket varies, what comes out of sorting it does not.
     std::unique_ptr<std::atomic<int32_t>[]> filled(new std::atomic<int32_t>[num_points]());
     const auto each_corner = [&](auto&& visit) {   // visit(vertex, larger vertices of a tetrahedron, how many)
@@ -66,32 +76,28 @@ std::vector<int32_t> unique_edges(Tets tets, int64_t count, int64_t num_points, 
         std::copy(b, b + n, larger.data() + bucket[a] + filled[a].fetch_add(n, std::memory_order_relaxed));
     });
 
-    std::vector<int64_t> first(num_points + 1, 0);   // edge of each vertex
+    std::vector<int32_t> first(num_points + 1, 0);   // edge of each vertex
     parallel_for(num_points, kGrain, [&](int64_t begin, int64_t end, int) {
         for (int64_t a = begin; a < end; ++a)
             first[a + 1] = sort_unique(larger.data() + bucket[a], bucket[a + 1] - bucket[a]);
     });
     for (int64_t a = 0; a < num_points; ++a) first[a + 1] += first[a];
 
-    std::vector<int32_t> edges(2 * first[num_points]);
+    Buffer<int32_t> edges(2 * int64_t(first[num_points])), ends(first[num_points]);   // ends: the larger ones, compact
     parallel_for(num_points, kGrain, [&](int64_t begin, int64_t end, int) {
         for (int64_t a = begin; a < end; ++a)
             for (int64_t e = first[a]; e < first[a + 1]; ++e) {
                 edges[2 * e] = static_cast<int32_t>(a);
-                edges[2 * e + 1] = larger[bucket[a] + e - first[a]];
+                edges[2 * e + 1] = ends[e] = larger[bucket[a] + e - first[a]];
             }
     });
     parallel_for(count, kGrain, [&](int64_t begin, int64_t end, int) {
-        constexpr int ends[6][2] = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}};
+        constexpr int corner[6][2] = {{0, 1}, {0, 2}, {0, 3}, {1, 2}, {1, 3}, {2, 3}};
         for (int64_t t = begin; t < end; ++t)
             for (int k = 0; k < 6; ++k) {
-                int32_t a = tets[t][ends[k][0]], b = tets[t][ends[k][1]];
+                int32_t a = tets[t][corner[k][0]], b = tets[t][corner[k][1]];
                 order(a, b);
-                const int64_t degree = first[a + 1] - first[a];
-                const int32_t* const of_a = larger.data() + bucket[a];
-                const int32_t* found = degree > 32 ? std::lower_bound(of_a, of_a + degree, b) : of_a;
-                while (*found != b) ++found;
-                tet_edges[t][k] = static_cast<int32_t>(first[a] + (found - of_a));
+                tet_edges[t][k] = find(ends.data(), first[a], first[a + 1], b);
             }
     });
     return edges;

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "buffer.h"
+#include "lanes.h"
 #include "marching.h"
 #include "parallel.h"
 
@@ -12,30 +13,79 @@ namespace milo {
 namespace {
 
 constexpr int64_t kGrain = 1 << 14;
+constexpr int32_t kAhead = 12;   // cells whose edges are asked for ahead
 
-// The indices in [0, count) that are chosen, in order.  Each chunk compacts into its own stretch of a scratch array.
-class Compaction {
+int count_ones(uint64_t bits) {
+#if defined(__GNUC__)
+    return __builtin_popcountll(bits);
+#endif
+    bits -= bits >> 1 & 0x5555555555555555u;
+    bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
+    return static_cast<int>(((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+}
+
+// A set of numbers in [0, count), one bit each, so that random look-ups stay in the cache.
+class BitSet {
 public:
-    explicit Compaction(int64_t count) : scratch_(count), start_((count + kGrain - 1) / kGrain + 1, 0) {}
+    explicit BitSet(int64_t count) : words_((count + 63) / 64) {}
 
-    int32_t* chunk(int64_t begin) { return scratch_.data() + begin; }
-    void finish_chunk(int64_t begin, int64_t chosen) { start_[begin / kGrain + 1] = chosen; }
-    int64_t total() {   // once all chunks are finished
-        for (size_t k = 1; k < start_.size(); ++k) start_[k] += start_[k - 1];
-        return start_.back();
+    template <class Contains>
+    void fill(int64_t begin, int64_t end, Contains&& contains) {   // begin is a multiple of 64
+        for (int64_t first = begin; first < end; first += 64) {
+            const int64_t last = std::min(first + 64, end);
+            uint64_t bits = 0;
+            for (int64_t i = first; i < last; ++i) bits |= uint64_t(contains(i)) << (i - first);
+            words_[first >> 6] = bits;
+        }
     }
-    template <class Visit>
-    void each(Visit&& visit) const {   // visit(place, entry)
-        parallel_for(static_cast<int64_t>(start_.size()) - 1, 1, [&](int64_t begin, int64_t end, int) {
-            for (int64_t k = begin; k < end; ++k)
-                for (int64_t place = start_[k]; place < start_[k + 1]; ++place)
-                    visit(place, scratch_[k * kGrain + place - start_[k]]);
+    bool operator[](int64_t i) const { return words_[i >> 6] >> (i & 63) & 1; }
+    const Buffer<uint64_t>& words() const { return words_; }
+
+private:
+    Buffer<uint64_t> words_;
+};
+
+// How many smaller numbers a set has.
+class Ranks {
+public:
+    explicit Ranks(const BitSet& set) : words_(set.words()), before_(words_.size()) {
+        int32_t total = 0;
+        for (int64_t w = 0; w < words_.size(); ++w) {
+            before_[w] = total;
+            total += count_ones(words_[w]);
+        }
+    }
+    int32_t operator[](int64_t i) const {
+        return before_[i >> 6] + count_ones(words_[i >> 6] & ((uint64_t(1) << (i & 63)) - 1));
+    }
+
+private:
+    const Buffer<uint64_t>& words_;
+    Buffer<int32_t> before_;
+};
+
+// An array whose pieces are made by different threads before anyone knows how long they get.
+template <class T>
+class Pieces {
+public:
+    explicit Pieces(int64_t count) : pieces_((count + kGrain - 1) / kGrain) {}
+
+    std::vector<T>& of(int64_t begin) { return pieces_[begin / kGrain]; }   // one piece for each stretch of kGrain
+    int64_t size() const {
+        int64_t size = 0;
+        for (const auto& piece : pieces_) size += piece.size();
+        return size;
+    }
+    void copy_to(T* out) const {
+        std::vector<T*> at;
+        for (const auto& piece : pieces_) at.push_back(out), out += piece.size();
+        parallel_for(pieces_.size(), 1, [&](int64_t begin, int64_t end, int) {
+            for (int64_t k = begin; k < end; ++k) std::copy(pieces_[k].begin(), pieces_[k].end(), at[k]);
         });
     }
 
 private:
-    Buffer<int32_t> scratch_;
-    std::vector<int64_t> start_;
+    std::vector<std::vector<T>> pieces_;
 };
 
 template <class T>
@@ -47,55 +97,62 @@ Vec3<T> vec(const T (&p)[3]) {
 
 template <class T>
 Surface<T> march(const TetField<T>& field, Tets tets, const int32_t (*tet_edges)[6], int64_t num_tets) {
-    Buffer<uint8_t> positive(field.num_points), code(num_tets);
+    BitSet positive(field.num_points), crossed(field.num_edges);
     parallel_for(field.num_points, kGrain, [&](int64_t begin, int64_t end, int) {
-        for (int64_t i = begin; i < end; ++i) positive[i] = field.sdf[i] > 0;
+        positive.fill(begin, end, [&](int64_t i) { return field.sdf[i] > 0; });
     });
 
-    Compaction crossed(field.num_edges), single(num_tets), twice(num_tets);
+    Pieces<int32_t> edge_ids(field.num_edges);
+    Pieces<T> verts(field.num_edges);
     parallel_for(field.num_edges, kGrain, [&](int64_t begin, int64_t end, int) {
-        int32_t* const out = crossed.chunk(begin);
-        int64_t chosen = 0;
-        for (int64_t e = begin; e < end; ++e) {
-            out[chosen] = static_cast<int32_t>(e);
-            chosen += positive[field.edges[e][0]] ^ positive[field.edges[e][1]];
+        auto& ids = edge_ids.of(begin);
+        ids.resize(end - begin);
+        size_t chosen = 0;
+        crossed.fill(begin, end, [&](int64_t e) {
+            const bool crosses = positive[field.edges[e][0]] != positive[field.edges[e][1]];
+            ids[chosen] = static_cast<int32_t>(e);
+            chosen += crosses;   // in place of a branch that nothing could predict
+            return crosses;
+        });
+        ids.resize(chosen);
+        auto& out = verts.of(begin);
+        out.reserve(3 * chosen);
+        for (const int32_t e : ids) {
+            const auto [a, b] = field.edges[e];
+            const Vec3<T> v = marching_vertex(vec(field.points[a]), vec(field.points[b]), field.sdf[a], field.sdf[b]);
+            out.insert(out.end(), {v.x, v.y, v.z});
         }
-        crossed.finish_chunk(begin, chosen);
-    });
-    parallel_for(num_tets, kGrain, [&](int64_t begin, int64_t end, int) {
-        int32_t *const one = single.chunk(begin), *const two = twice.chunk(begin);
-        int64_t ones = 0, twos = 0;
-        for (int64_t t = begin; t < end; ++t) {
-            const int32_t* v = tets[t];
-            const int c = positive[v[0]] | positive[v[1]] << 1 | positive[v[2]] << 2 | positive[v[3]] << 3;
-            const int triangles = marching_triangles(c);
-            code[t] = static_cast<uint8_t>(c);
-            one[ones] = two[twos] = static_cast<int32_t>(t);
-            ones += triangles == 1, twos += triangles == 2;
-        }
-        single.finish_chunk(begin, ones);
-        twice.finish_chunk(begin, twos);
     });
 
-    Surface<T> surface;
-    const int64_t num_verts = crossed.total(), ones = single.total(), twos = twice.total();
-    surface.verts.resize(3 * num_verts);
-    surface.edge_ids.resize(num_verts);
-    surface.faces.resize(3 * (ones + 2 * twos));
-    Buffer<int32_t> vertex_of_edge(field.num_edges);   // defined on crossed edges alone
-    crossed.each([&](int64_t m, int32_t e) {
-        const auto [a, b] = field.edges[e];
-        const Vec3<T> v = marching_vertex(vec(field.points[a]), vec(field.points[b]), field.sdf[a], field.sdf[b]);
-        surface.verts[3 * m] = v.x, surface.verts[3 * m + 1] = v.y, surface.verts[3 * m + 2] = v.z;
-        surface.edge_ids[m] = e;
-        vertex_of_edge[e] = static_cast<int32_t>(m);
+    const Ranks vertex(crossed);
+    Pieces<int32_t> single(num_tets), twice(num_tets);
+    parallel_for(num_tets, kGrain, [&](int64_t begin, int64_t end, int) {
+        Buffer<int32_t> cells[3] = {Buffer<int32_t>(end - begin), Buffer<int32_t>(end - begin), Buffer<int32_t>(end - begin)};
+        int32_t chosen[3] = {0, 0, 0};   // cells with 0, 1 and 2 triangles, as 16 * (t - begin) + code
+        for (int64_t t = begin; t < end; ++t) {
+            int code = 0;
+            for (int k = 0; k < 4; ++k) code |= positive[tets[t][k]] << k;
+            const int triangles = marching_triangles(code);
+            cells[triangles][chosen[triangles]++] = static_cast<int32_t>(16 * (t - begin) + code);
+        }
+        for (const int triangles : {1, 2}) {
+            auto& faces = (triangles == 1 ? single : twice).of(begin);
+            faces.resize(3 * triangles * chosen[triangles]);
+            int32_t* face = faces.data();
+            for (int32_t i = 0; i < chosen[triangles]; ++i) {
+                MILO_PREFETCH(tet_edges[begin + (cells[triangles][std::min(i + kAhead, chosen[triangles] - 1)] >> 4)]);
+                const int32_t cell = cells[triangles][i], *const edges = tet_edges[begin + (cell >> 4)];
+                for (int k = 0; k < 3 * triangles; ++k) *face++ = vertex[edges[marching_edge(cell & 15, k)]];
+            }
+        }
     });
-    const auto triangles = [&](int32_t* face, int32_t t, int corners) {
-        for (int k = 0; k < corners; ++k) face[k] = vertex_of_edge[tet_edges[t][marching_edge(code[t], k)]];
-    };
-    int32_t* const faces = surface.faces.data();
-    single.each([&](int64_t place, int32_t t) { triangles(faces + 3 * place, t, 3); });
-    twice.each([&](int64_t place, int32_t t) { triangles(faces + 3 * ones + 6 * place, t, 6); });
+
+    Surface<T> surface{Buffer<T>(verts.size()), Buffer<int32_t>(single.size() + twice.size()),
+                       Buffer<int32_t>(edge_ids.size())};
+    verts.copy_to(surface.verts.data());
+    edge_ids.copy_to(surface.edge_ids.data());
+    single.copy_to(surface.faces.data());
+    twice.copy_to(surface.faces.data() + single.size());
     return surface;
 }
 

@@ -2,7 +2,8 @@
 // Edge table of a set of tetrahedra, and marching tetrahedra over it.
 #pragma once
 #include <cstdint>
-#include <vector>
+
+#include "buffer.h"
 
 namespace milo {
 
@@ -11,13 +12,13 @@ using Edges = const int32_t (*)[2];
 
 // The unique edges (a, b), a < b, in lexicographic order; tet_edges [count][6] gets each tetrahedron's, in the order of
 // math/marching.h.  Indices must be in [0, num_points).
-std::vector<int32_t> unique_edges(Tets tets, int64_t count, int64_t num_points, int32_t (*tet_edges)[6]);
+Buffer<int32_t> unique_edges(Tets tets, int64_t count, int64_t num_points, int32_t (*tet_edges)[6]);
 
 template <class T>
 struct Surface {
-    std::vector<T> verts;            // [M][3]
-    std::vector<int32_t> faces;      // [F][3]; cells with one triangle first, then those with two
-    std::vector<int32_t> edge_ids;   // [M] ascending: vertex m lies on edge edge_ids[m]
+    Buffer<T> verts;            // [M][3]
+    Buffer<int32_t> faces;      // [F][3]; cells with one triangle first, then those with two
+    Buffer<int32_t> edge_ids;   // [M] ascending: vertex m lies on edge edge_ids[m]
 };
 
 template <class T>

@@ -11,7 +11,7 @@ namespace milo {
 // positively oriented tetrahedron's triangles point to the sdf > 0 side.  Quads are cut along the edges (0, 2) - (1, 3),
 // or (0, 3) - (1, 2) where these two are on one side.
 MILO_HD int marching_edge(int code, int k) {
-    constexpr unsigned char edges[16][6] = {
+    static constexpr unsigned char edges[16][6] = {
         {0, 0, 0, 0, 0, 0}, {0, 2, 1, 0, 0, 0}, {0, 3, 4, 0, 0, 0}, {1, 4, 2, 1, 3, 4},
         {1, 5, 3, 0, 0, 0}, {2, 3, 0, 2, 5, 3}, {1, 5, 4, 1, 4, 0}, {2, 5, 4, 0, 0, 0},
         {2, 4, 5, 0, 0, 0}, {1, 4, 5, 1, 0, 4}, {2, 0, 3, 2, 3, 5}, {1, 3, 5, 0, 0, 0},
@@ -20,7 +20,7 @@ MILO_HD int marching_edge(int code, int k) {
 }
 
 MILO_HD int marching_triangles(int code) {
-    constexpr unsigned char counts[16] = {0, 1, 1, 2, 1, 2, 2, 1, 1, 2, 2, 1, 2, 1, 1, 0};
+    static constexpr unsigned char counts[16] = {0, 1, 1, 2, 1, 2, 2, 1, 1, 2, 2, 1, 2, 1, 1, 0};
     return counts[code];
 }
 

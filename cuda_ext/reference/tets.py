@@ -7,8 +7,8 @@ import torch
 
 EDGES = ((0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3))
 
-# By code (bit i: vertex i has sdf > 0), the edges of the triangles.  A lone vertex: the edges at it, such that the
-# normal points to it if it is the one with sdf > 0, else away.  Two against two: the quad around, cut along its diagonal.
+# By code (bit i: vertex i has sdf > 0), the edges of the triangles.  A lone vertex: those at it, such that the normal
+# points to it if it is the one with sdf > 0, else away.  Two against two: the quad around, cut along its diagonal.
 TRIANGLES = {
     0b0001: [(0, 2, 1)], 0b0010: [(0, 3, 4)], 0b0100: [(1, 5, 3)], 0b1000: [(2, 4, 5)],
     0b1110: [(0, 1, 2)], 0b1101: [(0, 4, 3)], 0b1011: [(1, 3, 5)], 0b0111: [(2, 5, 4)],
