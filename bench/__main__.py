@@ -6,7 +6,7 @@ import os
 # Waiting threads sleep: if they spin, PyTorch's share of the figures depends on what else the machine does.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
-from . import raster, triangles
+from . import delaunay, raster, tets, triangles
 
-raster.main()
-triangles.main()
+for benchmark in (raster, triangles, delaunay, tets):
+    benchmark.main()

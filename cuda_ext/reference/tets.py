@@ -27,7 +27,11 @@ def tet_topology(tets):
 
 def marching_tetrahedra(points, sdf, tets):
     """points [P, 3], sdf [P], tets [T, 4] -> verts [M, 3], faces [F, 3], edge ids [M]; autograd to points and sdf."""
-    edges, tet_edges = tet_topology(tets)
+    return surface(points, sdf, tets, *tet_topology(tets))
+
+
+def surface(points, sdf, tets, edges, tet_edges):
+    """`marching_tetrahedra` with the edge table given."""
     positive = sdf > 0
     edge_ids = (positive[edges[:, 0]] != positive[edges[:, 1]]).nonzero().flatten()
     vertex_of_edge = torch.full((len(edges),), -1)

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Our Delaunay triangulation of pivots against Qhull (scipy.spatial.Delaunay), both on one core.
+
+    python -m bench.delaunay [--full]        # --full: Qhull on 450,000 points too, half a minute
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import time
+
+import torch
+from scipy.spatial import Delaunay
+
+from milo.cuda_ext.delaunay import delaunay
+
+
+def pivots(gaussians, seed=0):
+    """[9 N, 3] float32: corners and centres of the boxes of Gaussians on a noisy sphere, a tenth of them anywhere."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=generator)
+
+    means = torch.nn.functional.normalize(normal(gaussians, 3), dim=1) * (1 + 0.02 * normal(gaussians, 1))
+    background = torch.rand(gaussians, generator=generator) < 0.1
+    means[background] = 8 * torch.rand(int(background.sum()), 3, generator=generator) - 4
+    scales = 0.6 / gaussians**0.5 * torch.exp(0.5 * normal(gaussians, 3)) * torch.tensor([1, 1, 0.1])
+    rotations, _ = torch.linalg.qr(normal(gaussians, 3, 3))
+    signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
+    corners = means[:, None] + (signs * 3 * scales[:, None]) @ rotations.mT
+    return torch.cat([corners.reshape(-1, 3), means])
+
+
+def median_seconds(run, repeats, clock=time.perf_counter):
+    times = []
+    for _ in range(repeats):
+        start = clock()
+        run()
+        times.append(clock() - start)
+    return statistics.median(times)
+
+
+def main(full=False):
+    print("Median of the Delaunay triangulation of pivots, processor time of one thread")
+    for points, qhull_repeats in ((pivots(10_000), 3), (pivots(50_000), 1 if full else 0)):
+        tets = len(delaunay(points))
+        ours = median_seconds(lambda points=points: delaunay(points), 5, time.thread_time)
+        print(f"  {len(points):,} points, {tets:,} tetrahedra")
+        print(f"  {'milo.cuda_ext.delaunay':<24}{ours:9.2f} s")
+        if qhull_repeats:
+            doubles = points.double().numpy()
+            qhull = median_seconds(lambda doubles=doubles: Delaunay(doubles), qhull_repeats, time.thread_time)
+            print(f"  {'Qhull (scipy)':<24}{qhull:9.2f} s    ours is {qhull / ours:.1f} times faster")
+
+
+if __name__ == "__main__":
+    main(full="--full" in sys.argv[1:])
