@@ -19,7 +19,7 @@ FACES, SIZE, THREADS = (200_000, 1_000_000), (400, 400), 2
 
 
 def bumpy_sphere(faces):
-    """A closed mesh of about so many faces around (0, 0, 3); vertices and faces in random order, as caches fear most."""
+    """A closed mesh of about so many faces around (0, 0, 3); all in random order, the worst for caches."""
     side = round(math.sqrt(faces / 2))
     polar, azimuth = torch.meshgrid(
         torch.linspace(0.01, math.pi - 0.01, side + 1), torch.arange(side) * (2 * math.pi / side), indexing="ij"
