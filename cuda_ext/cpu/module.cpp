@@ -4,6 +4,7 @@
 
 NB_MODULE(MILO_MODULE, m) {
     m.doc() = "CPU kernels of MILo; use them through milo.cuda_ext";
+    nb::set_leak_warnings(false);   // a graph of gradients alive when Python exits holds objects of ours: no leak
     bind_parallel(m);
     bind_splats(m);
     bind_triangles(m);

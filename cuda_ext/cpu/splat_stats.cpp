@@ -68,8 +68,9 @@ template <class T>
 Peak<T> make_peak(const Camera<T>& camera, const Gaussians<T>& g, int64_t i) {
     Peak<T> peak;
     const Vec3<T> p = camera.to_view(vec3_at(g.means, i)), s = vec3_at(g.scales, i);
-    const T thinnest = smaller(s.x, smaller(s.y, s.z));
-    const Vec3<T> w = {thinnest / s.x, thinnest / s.y, thinnest / s.z};
+    const T thinnest = larger(smaller(s.x, smaller(s.y, s.z)), T(1e-30));
+    const Vec3<T> w = {thinnest / larger(s.x, thinnest), thinnest / larger(s.y, thinnest),
+                       thinnest / larger(s.z, thinnest)};
     peak.weight = w * w;
     peak.axes = camera.R * rotation(normalised(quat_at(g.quats, i)));
     peak.b = peak.axes * (peak.weight * transposed_times(peak.axes, p));

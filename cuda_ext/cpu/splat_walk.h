@@ -60,7 +60,8 @@ struct Strip {
 
 constexpr int kBatch = 16;   // Gaussians whose strips are found together: the square roots overlap
 
-// draw(instance, splat, strip) for the strips of instances [begin, end), at most kBatch, in order; the tile ends at stop.
+// draw(instance, splat, strip) for the strips of instances [begin, end), at most kBatch, in order; the tile ends at
+// stop.
 template <class T, class Draw>
 MILO_INLINE void draw_batch(const SplatScene<T>& scene, const TileArea& area, int64_t begin, int64_t end, int64_t stop,
                             Draw draw) {
