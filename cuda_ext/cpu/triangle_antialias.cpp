@@ -11,6 +11,8 @@
 namespace milo {
 namespace {
 
+constexpr int kBatch = 512;   // faces
+
 // A pair of pixels whose way from A to B leaves A's face across an edge; a silhouette or not.
 struct Candidate {
     int32_t pixel, direction, low, high;   // edge: low < high
@@ -128,18 +130,26 @@ std::vector<uint8_t> continued(const SeenMesh<T>& mesh, const std::vector<Candid
     }
     std::unique_ptr<std::atomic<uint8_t>[]> found(new std::atomic<uint8_t>[count]);
     for (int64_t i = 0; i < count; ++i) found[i].store(0, std::memory_order_relaxed);
-    parallel_for(mesh.num_faces, 4096, [&](int64_t begin, int64_t end, int) {
+    struct Edge {
+        int32_t low, high, opposite;
+    };
+    parallel_for(mesh.num_faces, kBatch, [&](int64_t begin, int64_t end, int) {
+        Edge edges[3 * kBatch + 1];   // that may be in the lists; collected without branches
+        int count = 0;
         for (int64_t f = begin; f < end; ++f) {
             const int32_t* v = mesh.faces + 3 * f;
             for (int k = 0; k < 3; ++k) mesh.check_vertex(v[k]);
             for (int k = 0; k < 3; ++k) {
-                const int32_t a = v[k], b = v[(k + 1) % 3], low = std::min(a, b), high = std::max(a, b);
-                if (!(lows.has(low) & highs.has(high))) continue;
-                for (int32_t i = first[low]; i >= 0; i = links[i].next)
-                    if (links[i].high == high && pairs[i].beyond(mesh.world(v[(k + 2) % 3])))
-                        found[i].store(1, std::memory_order_relaxed);
+                const int32_t a = v[k], b = v[(k + 1) % 3];
+                const Edge edge{std::min(a, b), std::max(a, b), v[(k + 2) % 3]};
+                edges[count] = edge;
+                count += lows.has(edge.low) & highs.has(edge.high);
             }
         }
+        for (int e = 0; e < count; ++e)
+            for (int32_t i = first[edges[e].low]; i >= 0; i = links[i].next)
+                if (links[i].high == edges[e].high && pairs[i].beyond(mesh.world(edges[e].opposite)))
+                    found[i].store(1, std::memory_order_relaxed);
     });
     return std::vector<uint8_t>(found.get(), found.get() + count);
 }
