@@ -85,7 +85,7 @@ def draw_progress(layout: UILayout, now: session.Session) -> None:
     else:
         layout.label(text=f"{info.name}: {now.job_state}")
     column = layout.column(align=True)
-    if info.iterations:
+    if info.iterations and now.job_state != "finished":
         column.label(text=f"Iteration {info.iteration} of {info.iterations}")
     if info.gaussians:
         column.label(text=f"{words.count(info.gaussians)} splats, {words.count(info.vertices)} vertices")
