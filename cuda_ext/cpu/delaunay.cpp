@@ -15,6 +15,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "lanes.h"
 #include "spatial_sort.h"
 
 namespace milo {
@@ -275,6 +276,7 @@ private:
         boundary_.clear();
         const auto remove = [this](int32_t t) {
             tets_[t].vertex[0] = ~tets_[t].vertex[0];
+            for (const int32_t facet : tets_[t].neighbour) MILO_PREFETCH(&tets_[facet >> 2]);
             cavity_.push_back(t);
         };
         remove(first);

@@ -3,14 +3,14 @@
 // the error terms below rely on every sum and product being rounded by itself.
 #include "predicates.h"
 
-namespace milo {
-namespace {
-
 #if defined(_MSC_VER)
 #pragma fp_contract(off)
 #elif defined(__clang__)
 #pragma STDC FP_CONTRACT OFF
 #endif
+
+namespace milo {
+namespace {
 
 // The exact sum of x[0..n), no two of which overlap, smallest first, zeros left out.  N bounds n.
 template <int N>

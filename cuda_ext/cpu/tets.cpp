@@ -18,10 +18,11 @@ constexpr int32_t kAhead = 12;   // cells whose edges are asked for ahead
 int count_ones(uint64_t bits) {
 #if defined(__GNUC__)
     return __builtin_popcountll(bits);
-#endif
+#else
     bits -= bits >> 1 & 0x5555555555555555u;
     bits = (bits & 0x3333333333333333u) + (bits >> 2 & 0x3333333333333333u);
     return static_cast<int>(((bits + (bits >> 4)) & 0x0f0f0f0f0f0f0f0fu) * 0x0101010101010101u >> 56);
+#endif
 }
 
 // A set of numbers in [0, count), one bit each, so that random look-ups stay in the cache.
