@@ -24,6 +24,7 @@ from .loop import Step, Training
 from .run_directory import RunDirectory
 
 LOG_INTERVAL = 10   # iterations between lines of the metrics
+COST = {"splats": 1.0, "mesh": 2.5, "refine": 4.0}   # of an iteration, about; for the time left in stages to come
 
 
 def reconstruct(scene: Scene, config: Config, run_dir: str | Path, *, device: str = "cpu",
@@ -99,8 +100,8 @@ class _Run:
             k = step.iteration
             self.vertices = step.vertices or self.vertices
             loss = self._log(step) if k % LOG_INTERVAL == 0 or k == last else None
-            remaining = pace.tick() * (last - k + self.config.extract.refine_iters)
-            yield Progress(stage, k, last, loss, len(training.gaussians), self.vertices, remaining, self.psnr)
+            eta = pace.tick(COST[stage]) * self._work_left(k)
+            yield Progress(stage, k, last, loss, len(training.gaussians), self.vertices, eta, self.psnr)
             if k in run.evaluate_at or k == last:
                 self._timed(stage, self._evaluate)
             if k in run.provisional_at and k < self.config.mesh.start_iter:
@@ -111,6 +112,12 @@ class _Run:
                 self._checkpoint()
             pace.restart()
         self._flush()
+
+    def _work_left(self, k: int) -> float:
+        """Work after iteration k, in iterations of the splat stage."""
+        last = self.config.schedule.iterations
+        mesh = min(last - k, max(0, last + 1 - self.config.mesh.start_iter))
+        return (last - k - mesh) + COST["mesh"] * mesh + COST["refine"] * self.config.extract.refine_iters
 
     def _note(self, k: int, name: str) -> None:
         self.pending.append({"iteration": k, "event": name, "gaussians": len(self.training.gaussians) if k else 0})
@@ -162,7 +169,7 @@ class _Run:
             left = result.iterations - result.iteration
             stage = "refine" if left else "colours"   # the last call of the generator extracts and colours
             yield Progress(stage, result.iteration, result.iterations, result.loss, len(gaussians), result.vertices,
-                           pace.tick() * left, self.psnr)
+                           pace.tick(1.0) * left, self.psnr)
             if self.should_stop():
                 yield self._finished(stopped=True)
                 return
@@ -196,7 +203,7 @@ class _Run:
 
 
 class _Pace:
-    """Seconds per step, smoothed over the last few dozen."""
+    """Seconds per unit of work, smoothed over the last few dozen steps."""
 
     def __init__(self):
         self.mean: float | None = None
@@ -206,10 +213,11 @@ class _Pace:
         """Leave what came since the last tick out of the count."""
         self.start = time.perf_counter()
 
-    def tick(self) -> float:
-        """A step has ended; the smoothed duration."""
+    def tick(self, work: float) -> float:
+        """A step of so much work has ended; the smoothed duration of a unit."""
         now = time.perf_counter()
-        self.mean = now - self.start if self.mean is None else 0.95 * self.mean + 0.05 * (now - self.start)
+        latest = (now - self.start) / work
+        self.mean = latest if self.mean is None else 0.95 * self.mean + 0.05 * latest
         self.start = now
         return self.mean
 
