@@ -3,6 +3,7 @@
 #include "tets.h"
 
 #include <algorithm>
+#include <vector>
 
 #include "buffer.h"
 #include "lanes.h"
