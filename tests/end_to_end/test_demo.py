@@ -51,10 +51,10 @@ def demo(tmp_path_factory, bpy_python) -> Path:
     backend = out / "milo"
     backend.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m milo.backend.cli "$@"\n')
     backend.chmod(0o755)
+    settings = "; ".join(f"{key}={json.dumps(value)}" for key, value in MICRO.items())
     run = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py", "--bpy", bpy_python, "--zip", next((out / "dist").glob("*.zip")),
-         "--backend", backend, "--out", out / "demo",
-         "--set", "; ".join(f"{key}={json.dumps(value)}" for key, value in MICRO.items())],
+        [sys.executable, ROOT / "examples" / "demo.py", "--bpy", bpy_python, "--backend", backend,
+         "--zip", next((out / "dist").glob("*.zip")), "--out", out / "demo", "--set", settings],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
     assert run.returncode == 0, run.stdout
     return out / "demo"
@@ -95,7 +95,8 @@ def test_the_result_is_suzanne(report):
 def test_the_blend_file_keeps_everything(report, demo, bpy_python):
     run = subprocess.run([bpy_python, "-c", REOPEN, demo / "scene.blend", report["object"]], text=True,
                          env=os.environ | {"BLENDER_USER_RESOURCES": str(demo / "blender")}, stdout=subprocess.PIPE)
-    found = json.loads(next(line for line in run.stdout.splitlines() if line.startswith("FOUND ")).removeprefix("FOUND "))
+    line = next(line for line in run.stdout.splitlines() if line.startswith("FOUND "))
+    found = json.loads(line.removeprefix("FOUND "))
     assert found["triangles"] == report["triangles"]
     assert len(found["materials"]) == 1 and len(found["colors"]) == 1
     assert found["job"] == report["job"]
