@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from .native import native
+from .drivers import driver
 
 
 class GeometryRender(NamedTuple):
@@ -91,7 +91,8 @@ def rasterize_geometry(
         GeometryRender. The median depth is that of the Gaussian which takes the transmittance to one half or below.
 
     Differentiable in means, scales, quats, opacities, sh_dc and sh_rest, through all outputs but radii; the camera and
-    the background get no gradient. CPU; float32, or float64 for tests (all tensors alike).
+    the background get no gradient. float32, or float64 for tests; all tensors alike, on
+    one CPU or CUDA device.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
@@ -134,7 +135,7 @@ def rasterize_train(
     Returns:
         TrainRender.
 
-    Differentiable in means, scales, quats, opacities, sh_dc and sh_rest through the image. CPU; float32 or float64.
+    Differentiable in means, scales, quats, opacities, sh_dc and sh_rest through the image. float32 or float64.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
@@ -166,15 +167,15 @@ def rasterize_stats(
 ) -> Stats:
     """How much each Gaussian matters to a picture, as `rasterize_train` draws it (spec rasterization.md, 5.3).
 
-    Args as in `rasterize_train`. Returns Stats. No gradients. CPU; float32 or float64.
+    Args as in `rasterize_train`. Returns Stats. No gradients. float32 or float64.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
     height, width = _check_readout(means, scales, quats, opacities, viewmat, K, size, cull)
-    radii, area_proj, area_max = (torch.empty(len(means), dtype=torch.int32) for _ in range(3))
+    radii, area_proj, area_max = (means.new_empty(len(means), dtype=torch.int32) for _ in range(3))
     accum_weights = means.new_empty(len(means))
-    native.splat_stats(
+    driver(means).splat_stats(
         *_ready(means, scales, quats, opacities), _ready_mask(cull), *_ready(viewmat, K), height, width, float(near),
         radii, accum_weights, area_proj, area_max,
     )  # fmt: skip
@@ -197,15 +198,15 @@ def rasterize_depth(
 
     Gaussians that are densest behind the camera on a ray do not count there.
 
-    Args as in `rasterize_train`. Returns DepthRender. No gradients. CPU; float32 or float64.
+    Args as in `rasterize_train`. Returns DepthRender. No gradients. float32 or float64.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
     height, width = _check_readout(means, scales, quats, opacities, viewmat, K, size, cull)
-    index = torch.empty(height, width, dtype=torch.int32)
+    index = means.new_empty(height, width, dtype=torch.int32)
     points, depth, transmittance = (means.new_empty(*c, height, width) for c in ((3,), (), ()))
-    native.splat_depth(
+    driver(means).splat_depth(
         *_ready(means, scales, quats, opacities), _ready_mask(cull), *_ready(viewmat, K), height, width, float(near),
         index, points, depth, transmittance,
     )  # fmt: skip
@@ -221,8 +222,8 @@ class _Geometry(torch.autograd.Function):
         gaussians = _ready(means, scales, quats, opacities, sh_dc, sh_rest)
         image, normal = means.new_empty(3, height, width), means.new_empty(3, height, width)
         alpha, expected, median = (means.new_empty(height, width) for _ in range(3))
-        radii = torch.empty(len(means), dtype=torch.int32)
-        frame_class = native.GeometryFrame64 if means.dtype == torch.float64 else native.GeometryFrame32
+        radii = means.new_empty(len(means), dtype=torch.int32)
+        frame_class = getattr(driver(means), "GeometryFrame64" if means.dtype == torch.float64 else "GeometryFrame32")
         images = (image, alpha, expected, median, normal)
         ctx.frame = frame_class.render(
             *gaussians, sh_degree, *_ready(viewmat, K), height, width, *_ready(background), kernel_size, near,
@@ -257,8 +258,8 @@ class _Train(torch.autograd.Function):
     ):  # fmt: skip
         gaussians = _ready(means, scales, quats, opacities, sh_dc, sh_rest)
         image = means.new_empty(3, height, width)
-        radii, area_max = (torch.empty(len(means), dtype=torch.int32) for _ in range(2))
-        frame_class = native.TrainFrame64 if means.dtype == torch.float64 else native.TrainFrame32
+        radii, area_max = (means.new_empty(len(means), dtype=torch.int32) for _ in range(2))
+        frame_class = getattr(driver(means), "TrainFrame64" if means.dtype == torch.float64 else "TrainFrame32")
         ctx.frame = frame_class.render(
             *gaussians, sh_degree, _ready_mask(cull), *_ready(viewmat, K), height, width, *_ready(background), near,
             image, radii, area_max,
@@ -302,8 +303,10 @@ def _check(name: str, tensor: Tensor, like: Tensor, shape) -> None:
         raise ValueError(f"{name} must have shape {list(shape)}, not {list(tensor.shape)}.")
     if tensor.dtype != like.dtype:
         raise ValueError(f"{name} must be {like.dtype} like means, not {tensor.dtype}.")
-    if tensor.device.type != "cpu":
-        raise ValueError(f"{name} is on {tensor.device}; the rasterisers run on the CPU: move it with .cpu().")
+    if tensor.device.type not in ("cpu", "cuda"):
+        raise ValueError(f"{name} is on {tensor.device}; the rasterisers run on the CPU and on CUDA GPUs.")
+    if tensor.device != like.device:
+        raise ValueError(f"{name} is on {tensor.device}, but means is on {like.device}: move one of them.")
 
 
 def _check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Tensor) -> None:
@@ -328,8 +331,8 @@ def _check_cull(means: Tensor, cull: Tensor | None) -> None:
         return
     if not isinstance(cull, Tensor) or cull.dtype != torch.bool or tuple(cull.shape) != (len(means),):
         raise ValueError(f"cull must be a bool tensor of shape [{len(means)}], or None.")
-    if cull.device.type != "cpu":
-        raise ValueError(f"cull is on {cull.device}; the rasterisers run on the CPU: move it with .cpu().")
+    if cull.device != means.device:
+        raise ValueError(f"cull is on {cull.device}, but means is on {means.device}: move one of them.")
 
 
 def _check_readout(means, scales, quats, opacities, viewmat, K, size, cull) -> tuple[int, int]:

@@ -1,20 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "splat_geometry.h"
 
+#include "geometry_pixel.h"
 #include "parallel.h"
 #include "splat_walk.h"
 
 namespace milo {
-namespace {
-
-// (i - cx, j - cy) over the focal lengths, without the half pixel (quirk Q5): distance along the ray over z depth.
-template <class T>
-T ray_length(const Camera<T>& camera, int i, int j) {
-    const T x = (T(i) - camera.cx) / camera.fx, y = (T(j) - camera.cy) / camera.fy;
-    return std::sqrt(x * x + y * y + T(1));
-}
-
-}  // namespace
 
 template <class T>
 GeometryFrame<T>::GeometryFrame(const Camera<T>& camera, const GeometryOptions<T>& options,
@@ -75,13 +66,13 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
             const int64_t o = row + x;
             const T t = magnitude(*s.transmittance.at(x, y)), alpha = T(1) - t;
             const Vec3<T> n = {*s.nx.at(x, y), *s.ny.at(x, y), *s.nz.at(x, y)};
-            const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(1e-12));
+            const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(kNormalFloor));
             const T ray = ray_length(camera, area.x0 + x, area.y0 + y);
             images.image[o] = *s.red.at(x, y) + t * options_.background.x;
             images.image[o + pixels] = *s.green.at(x, y) + t * options_.background.y;
             images.image[o + 2 * pixels] = *s.blue.at(x, y) + t * options_.background.z;
             images.alpha[o] = alpha;
-            images.expected_depth[o] = alpha > T(0) ? *s.distance.at(x, y) / (ray * alpha) : T(0);
+            images.expected_depth[o] = expected_depth(*s.distance.at(x, y), alpha, ray);
             images.normal[o] = n.x * n_inverse;
             images.normal[o + pixels] = n.y * n_inverse;
             images.normal[o + 2 * pixels] = n.z * n_inverse;
@@ -94,8 +85,7 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
             T median = T(0);
             if (median_at_[o] >= 0) {
                 const Splat<T>& splat = scene_.splats[bins.gaussian[begin + median_at_[o]]];
-                median = splat.distance + splat.slope.x * (splat.mean.x - T(area.x0 + x)) +
-                         splat.slope.y * (splat.mean.y - T(area.y0 + y));
+                median = splat_distance(splat, splat.mean.x - T(area.x0 + x), splat.mean.y - T(area.y0 + y));
             }
             images.median_depth[o] = median / ray_length(camera, area.x0 + x, area.y0 + y);
         }
@@ -157,16 +147,15 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
             for (int x = 0; x < area.width; ++x) {
                 const int64_t o = row + x;
                 const T a = T(1) - transmittance_[o], ray = ray_length(camera, area.x0 + x, area.y0 + y);
-                const T per_alpha = a > T(0) ? grads.expected_depth[o] / a : T(0);
-                *s.distance.at(x, y) = per_alpha / ray;
-                *s.alpha.at(x, y) -= per_alpha * images.expected_depth[o];
+                const auto g_expected = expected_depth_backward(grads.expected_depth[o], images.expected_depth[o], a, ray);
+                *s.distance.at(x, y) = g_expected.distance;
+                *s.alpha.at(x, y) += g_expected.alpha;
                 const Vec3<T> n = {images.normal[o], images.normal[o + pixels], images.normal[o + 2 * pixels]};
                 const Vec3<T> gn = {grads.normal[o], grads.normal[o + pixels], grads.normal[o + 2 * pixels]};
-                const T along = normal_length_[o] < T(1e-12) ? T(0) : dot(n, gn);
-                const T scale = T(1) / larger(normal_length_[o], T(1e-12));
-                *s.nx.at(x, y) = (gn.x - along * n.x) * scale;
-                *s.ny.at(x, y) = (gn.y - along * n.y) * scale;
-                *s.nz.at(x, y) = (gn.z - along * n.z) * scale;
+                const Vec3<T> g_sum = summed_normal_backward(n, normal_length_[o], gn);
+                *s.nx.at(x, y) = g_sum.x;
+                *s.ny.at(x, y) = g_sum.y;
+                *s.nz.at(x, y) = g_sum.z;
             }
             for (int x = 0; x < area.width; ++x) {   // the median's only path: to the distance of its own Gaussian
                 const int64_t o = row + x;
@@ -182,12 +171,8 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
     }
 
     const V zero = V(T(0));
-    const T half_width = T(0.5) * T(camera.width), half_height = T(0.5) * T(camera.height);
     const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
-        // d power / d mean2D = -(A u, B u + v dy) with u the sheared dx
-        const T conic_a = T(2 * kLn2) * splat.falloff.half_a;
-        const T abs_x = half_width * conic_a, abs_y = half_height * conic_a * splat.falloff.shear;
-        const T abs_v = half_height * T(2 * kLn2) * splat.falloff.half_v;
+        const MeanPull<T> pull = make_mean_pull(camera, splat.falloff);
         const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
         const V distance_x = V(splat.distance) + V(splat.slope.x) * dx;
         V red = zero, green = zero, blue = zero, q0 = zero, q1 = zero, q2 = zero, abs_sum = zero;
@@ -229,8 +214,7 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
             q0 += q;
             q1 += q_dy;
             q2 += dy * q_dy;
-            if constexpr (absolute)
-                abs_sum += magnitude(q) * (V(abs_x) * magnitude(u) + magnitude(V(abs_y) * u + V(abs_v) * dy));
+            if constexpr (absolute) abs_sum += magnitude(q) * pull.size(u, dy);
         }
         const V q_dx = q0 * dx;
         V total[kSums];

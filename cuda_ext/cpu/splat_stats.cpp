@@ -51,32 +51,6 @@ void tile_stats(const SplatScene<T>& scene, int tile, InstanceStats<T>* stats) {
         }
 }
 
-// On the ray (X, Y, 1) t the Gaussian is densest at t = (r . b)/(r . Q r), Q its inverse covariance in the view frame
-// up to a factor, b = Q p.
-template <class T>
-struct Peak {
-    Mat3<T> axes;
-    Vec3<T> weight, b;
-
-    T depth(Vec3<T> ray) const {
-        const Vec3<T> along = transposed_times(axes, ray);
-        return dot(ray, b) / dot(weight * along, along);
-    }
-};
-
-template <class T>
-Peak<T> make_peak(const Camera<T>& camera, const Gaussians<T>& g, int64_t i) {
-    Peak<T> peak;
-    const Vec3<T> p = camera.to_view(vec3_at(g.means, i)), s = vec3_at(g.scales, i);
-    const T thinnest = larger(smaller(s.x, smaller(s.y, s.z)), T(1e-30));
-    const Vec3<T> w = {thinnest / larger(s.x, thinnest), thinnest / larger(s.y, thinnest),
-                       thinnest / larger(s.z, thinnest)};
-    peak.weight = w * w;
-    peak.axes = camera.R * rotation(normalised(quat_at(g.quats, i)));
-    peak.b = peak.axes * (peak.weight * transposed_times(peak.axes, p));
-    return peak;
-}
-
 template <class T>
 void tile_depth(const SplatScene<T>& scene, const Buffer<Peak<T>>& peaks, int tile, int32_t* index, T* points, T* depth,
                 T* transmittance) {
@@ -122,8 +96,7 @@ void tile_depth(const SplatScene<T>& scene, const Buffer<Peak<T>>& peaks, int ti
             T z = T(0);
             Vec3<T> point = {T(0), T(0), T(0)};
             if (i >= 0) {
-                const Vec3<T> ray = {(T(area.x0 + x) + T(0.5) - camera.cx) / camera.fx,
-                                     (T(area.y0 + y) + T(0.5) - camera.cy) / camera.fy, T(1)};
+                const Vec3<T> ray = pixel_direction(camera, area.x0 + x, area.y0 + y);
                 z = peaks[i].depth(ray);
                 point = centre + camera.to_world_direction(z * ray);
             }

@@ -6,5 +6,12 @@ and no compiler; the first call does.
 """
 
 from .adam import sparse_adam_step
+from .splats import GeometryFrame, TrainFrame, splat_depth, splat_stats
 
-__all__ = ["sparse_adam_step"]
+GeometryFrame32 = GeometryFrame64 = GeometryFrame
+TrainFrame32 = TrainFrame64 = TrainFrame
+
+__all__ = [
+    "GeometryFrame32", "GeometryFrame64", "TrainFrame32", "TrainFrame64", "sparse_adam_step", "splat_depth",
+    "splat_stats",
+]  # fmt: skip

@@ -120,15 +120,16 @@ MILO_HD PixelRange column_rows(const Outline<T>& o, int x, int y, int first, int
     return pixels_within(interval(o.y_of_x, left + T(first) - slack, left + T(last) + slack), o.my - T(y));
 }
 
-// Tiles [first, last) of tile row ty, within rect, that the outline meets.
-template <class T>
-MILO_HD void row_tiles(const Outline<T>& o, const TileRect& rect, int ty, int& first, int& last) {
-    const T y = T(ty * kTile);
-    const Interval<T> u = interval(o.x_of_y, y - o.my - T(kPixelSlack), y + T(kTile - 1) - o.my + T(kPixelSlack));
+// Cells [first, last) of row `row`, within rect, that the outline meets; cells of `cell` x `cell` pixels, tiles if not
+// said otherwise.
+template <int cell = kTile, class T>
+MILO_HD void row_tiles(const Outline<T>& o, const TileRect& rect, int row, int& first, int& last) {
+    const T y = T(row * cell);
+    const Interval<T> u = interval(o.x_of_y, y - o.my - T(kPixelSlack), y + T(cell - 1) - o.my + T(kPixelSlack));
     first = last = rect.x0;
     if (u.empty) return;
-    const T left = (u.low + o.mx - T(kPixelSlack) - T(kTile - 1)) / T(kTile);
-    const T right = (u.high + o.mx + T(kPixelSlack)) / T(kTile);
+    const T left = (u.low + o.mx - T(kPixelSlack) - T(cell - 1)) / T(cell);
+    const T right = (u.high + o.mx + T(kPixelSlack)) / T(cell);
     first = to_int_within(T(ceil(left)), rect.x0, rect.x1);
     last = to_int_within(T(floor(right) + T(1)), rect.x0, rect.x1);
 }

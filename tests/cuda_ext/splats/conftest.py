@@ -185,15 +185,36 @@ def gradients():
     return gradients_of
 
 
-@pytest.fixture(params=["native", "oracle"])
+class OnGpu:
+    """The rasterisers on the GPU, for tests that hold their tensors on the CPU."""
+
+    __name__ = "gpu"
+
+    def __getattr__(self, name):
+        rasterise = getattr(native_splats, name)
+
+        def moved(value):
+            return value.cuda() if isinstance(value, torch.Tensor) else value
+
+        def run(*args, **options):
+            rendered = rasterise(*map(moved, args), **{key: moved(value) for key, value in options.items()})
+            return type(rendered)(*(value.cpu() for value in rendered))
+
+        return run
+
+
+RENDERERS = {"native": native_splats, "oracle": reference_splats, "gpu": OnGpu()}
+
+
+@pytest.fixture(params=["native", "oracle", pytest.param("gpu", marks=pytest.mark.gpu)])
 def renderer(request):
-    """The kernels and the oracle: what is known by hand must hold for both."""
-    return native_splats if request.param == "native" else reference_splats
+    """The kernels and the oracle: what is known by hand must hold for all."""
+    return RENDERERS[request.param]
 
 
-@pytest.fixture
-def kernels():
-    return native_splats
+@pytest.fixture(params=["native", pytest.param("gpu", marks=pytest.mark.gpu)])
+def kernels(request):
+    return RENDERERS[request.param]
 
 
 @pytest.fixture
