@@ -27,7 +27,7 @@ def delaunay(points):
         ValueError: points has another shape or dtype, or values that are not finite.
     """
     check_tensor("points", points, ("P", 3), (torch.float32, torch.float64))
-    points = kernel_ready(points)
+    points = kernel_ready(points.cpu())
     bad = ~torch.isfinite(points).all(dim=1)
     if bad.any():
         rows = bad.nonzero().flatten().tolist()

@@ -6,7 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from .native import native
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 
 
 def depth_normals(depth: Tensor, K: Tensor) -> Tensor:
@@ -21,27 +22,27 @@ def depth_normals(depth: Tensor, K: Tensor) -> Tensor:
         neighbours span no area.
 
     Raises:
-        ValueError: depth is not a [H, W] float tensor on the CPU.
+        ValueError: shapes, dtypes or devices do not agree.
     """
-    if depth.dim() != 2 or depth.dtype not in (torch.float32, torch.float64) or depth.device.type != "cpu":
-        raise ValueError(f"depth must be a [H, W] float tensor on the CPU, not {tuple(depth.shape)} {depth.dtype} on "
-                         f"{depth.device}.")
-    return _DepthNormals.apply(depth, (float(K[0, 0]), float(K[1, 1]), float(K[0, 2]), float(K[1, 2])))
+    floats = (torch.float32, torch.float64)
+    check_tensor("depth", depth, ("H", "W"), floats)
+    check_tensor("K", K, (3, 3), floats)
+    check_device(depth=depth, K=K)
+    return _DepthNormals.apply(depth, kernel_ready(K.double()))
 
 
 class _DepthNormals(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, depth: Tensor, intrinsics: tuple[float, float, float, float]) -> Tensor:
-        depth = depth.detach().contiguous()
+    def forward(ctx, depth: Tensor, K: Tensor) -> Tensor:
+        depth = kernel_ready(depth)
         normal = depth.new_empty((3, *depth.shape))
-        native.depth_normals(depth, *intrinsics, normal)
-        ctx.save_for_backward(depth)
-        ctx.intrinsics = intrinsics
+        driver(depth).depth_normals(depth, K, normal)
+        ctx.save_for_backward(depth, K)
         return normal
 
     @staticmethod
     def backward(ctx, grad: Tensor):
-        (depth,) = ctx.saved_tensors
+        depth, K = ctx.saved_tensors
         grad_depth = torch.empty_like(depth)
-        native.depth_normals_backward(depth, *ctx.intrinsics, grad.detach().contiguous(), grad_depth)
+        driver(depth).depth_normals_backward(depth, K, kernel_ready(grad), grad_depth)
         return grad_depth, None

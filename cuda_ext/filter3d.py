@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import torch
 
-from .arguments import check_tensor, kernel_ready
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 from .native import native
 
 
@@ -28,7 +29,7 @@ def filter_3d(means, viewmats, Ks, sizes, near=0.2):
         [N] float32, world units, without gradient.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or there is no camera.
+        ValueError: shapes, dtypes or devices do not agree, or there is no camera.
     """
     check_tensor("means", means, ("N", 3))
     check_tensor("viewmats", viewmats, ("C", 4, 4))
@@ -37,11 +38,15 @@ def filter_3d(means, viewmats, Ks, sizes, near=0.2):
         raise ValueError("viewmats is empty: the filter needs at least one camera.")
     check_tensor("Ks", Ks, (count, 3, 3))
     check_tensor("sizes", sizes, (count, 2), (torch.int32, torch.int64))
+    check_device(means=means, viewmats=viewmats, Ks=Ks, sizes=sizes)
+    if not len(means):
+        return means.new_empty(0)
     intrinsics = torch.stack([Ks[:, 0, 0], Ks[:, 1, 1], Ks[:, 0, 2], Ks[:, 1, 2]], 1)
     cameras = torch.cat([viewmats[:, :3].reshape(count, 12), intrinsics, sizes.flip(1).float()], 1)
-    depth = torch.empty(means.shape[0])
-    native.least_depth(kernel_ready(means), kernel_ready(cameras), near, depth)
+    depth = means.new_empty(len(means))
+    driver(means).least_depth(kernel_ready(means), kernel_ready(cameras), near, depth)
     unseen = depth >= native.NEVER_SEEN
-    if unseen.any() and not unseen.all():
-        depth[unseen] = depth[~unseen].max()
+    largest = depth.masked_fill(unseen, -torch.inf).max()
+    fallback = torch.where(unseen.all(), native.NEVER_SEEN, largest)   # no branch: that would wait for the GPU
+    depth = torch.where(unseen, fallback, depth)
     return depth * (0.2**0.5 / Ks[:, 0, 0].max())

@@ -22,8 +22,8 @@ import math
 
 import torch
 
-from .arguments import check_tensor, kernel_ready
-from .native import native
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 
 _FLOATS = (torch.float32, torch.float64)
 
@@ -35,11 +35,11 @@ def fuse_depth(points, depth, viewmat, K, value, weight, truncation, near=0.01, 
     Spec training.md, 5.6. Empty pixels count as depth 0 in the bilinear mean. Arguments as above.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or value or weight is not contiguous.
+        ValueError: shapes, dtypes or devices do not agree, or value or weight is not contiguous.
     """
     camera = _check(points, depth, viewmat, K, truncation)
     _check_in_place(points, value=value, weight=weight)
-    native.fuse_depth(*camera, float(near), float(far), float(truncation), value, weight)
+    driver(points).fuse_depth(*camera, float(near), float(far), float(truncation), value, weight)
 
 
 @torch.no_grad()
@@ -53,12 +53,13 @@ def fuse_colors(points, depth, image, viewmat, K, value, weight, colors, truncat
         colors: [P, 3] in [0, 1], mean so far; starts at 0.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or value, weight or colors is not contiguous.
+        ValueError: shapes, dtypes or devices do not agree, or value, weight or colors is not contiguous.
     """
     camera = _check(points, depth, viewmat, K, truncation)
     check_tensor("image", image, (3, *depth.shape), (points.dtype,))
+    check_device(points=points, image=image)
     _check_in_place(points, value=value, weight=weight, colors=colors)
-    native.fuse_colors(
+    driver(points).fuse_colors(
         *camera, float(near), float(far), float(truncation), kernel_ready(image), value, weight, colors
     )
 
@@ -73,12 +74,13 @@ def carve_labels(points, depth, viewmat, K, labels, near=0.01, far=math.inf):
         labels: [P] uint8; starts at 1. What stays 1 is hidden from every view that can judge it, or judged by none.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or labels is not contiguous.
+        ValueError: shapes, dtypes or devices do not agree, or labels is not contiguous.
     """
     camera = _check(points, depth, viewmat, K)
     check_tensor("labels", labels, (len(points),), (torch.uint8,))
+    check_device(points=points, labels=labels)
     _check_contiguous("labels", labels)
-    native.carve_labels(*camera, float(near), float(far), labels)
+    driver(points).carve_labels(*camera, float(near), float(far), labels)
 
 
 def _check(points, depth, viewmat, K, truncation=1.0):
@@ -87,6 +89,7 @@ def _check(points, depth, viewmat, K, truncation=1.0):
     check_tensor("depth", depth, ("H", "W"), (points.dtype,))
     check_tensor("viewmat", viewmat, (4, 4), _FLOATS)
     check_tensor("K", K, (3, 3), _FLOATS)
+    check_device(points=points, depth=depth, viewmat=viewmat, K=K)
     if not truncation > 0:
         raise ValueError(f"truncation must be greater than 0, not {truncation}.")
     return kernel_ready(points), kernel_ready(depth), kernel_ready(viewmat.double()), kernel_ready(K.double())
@@ -96,6 +99,7 @@ def _check_in_place(points, **tensors):
     for name, tensor in tensors.items():
         check_tensor(name, tensor, (len(points), 3) if name == "colors" else (len(points),), (points.dtype,))
         _check_contiguous(name, tensor)
+    check_device(points=points, **tensors)
 
 
 def _check_contiguous(name, tensor):

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import torch
 
-from .arguments import check_tensor, kernel_ready
-from .native import native
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 
 
 def mean_sq_distance(points):
@@ -24,8 +24,8 @@ def mean_sq_distance(points):
         ValueError: points has another shape or dtype, or a value that is not finite.
     """
     _check_points("points", points)
-    out = torch.empty(points.shape[0])
-    native.mean_sq_distance(kernel_ready(points), out)
+    out = points.new_empty(len(points))
+    driver(points).mean_sq_distance(kernel_ready(points), out)
     return out
 
 
@@ -41,15 +41,16 @@ def nearest(points, queries, k):
         squared distances [M, k] float32 and indices [M, k] int32.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, a value is not finite, or k is out of range.
+        ValueError: shapes, dtypes or devices do not agree, a value is not finite, or k is out of range.
     """
     _check_points("points", points)
     _check_points("queries", queries)
     if not 1 <= k <= points.shape[0]:
         raise ValueError(f"k must be between 1 and the number of points, {points.shape[0]}; it is {k}.")
-    dist2 = torch.empty(queries.shape[0], k)
-    index = torch.empty(queries.shape[0], k, dtype=torch.int32)
-    native.nearest(kernel_ready(points), kernel_ready(queries), dist2, index)
+    check_device(points=points, queries=queries)
+    dist2 = points.new_empty(len(queries), k)
+    index = torch.empty(len(queries), k, dtype=torch.int32, device=points.device)
+    driver(points).nearest(kernel_ready(points), kernel_ready(queries), dist2, index)
     return dist2, index
 
 

@@ -6,8 +6,8 @@ from __future__ import annotations
 import torch
 from torch.autograd.function import once_differentiable
 
-from .arguments import check_tensor, kernel_ready
-from .native import native
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 
 _FLOATS = (torch.float32, torch.float64)
 
@@ -19,9 +19,9 @@ class _ImageDistance(torch.autograd.Function):
     def forward(ctx, image, target, l1_weight, ssim_weight):
         image, target = kernel_ready(image), kernel_ready(target)
         grad = torch.empty_like(image) if ctx.needs_input_grad[0] else None
-        l1, ssim = native.image_distance(image, target, l1_weight, ssim_weight, grad)
+        distance = driver(image).image_distance(image, target, l1_weight, ssim_weight, grad)
         ctx.save_for_backward(grad)
-        return torch.tensor(l1_weight * l1 + ssim_weight * ssim, dtype=image.dtype)
+        return torch.as_tensor(distance, dtype=image.dtype)
 
     @staticmethod
     @once_differentiable
@@ -41,7 +41,7 @@ def ssim(image, target):
         scalar tensor. Differentiable in image alone.
 
     Raises:
-        ValueError: shapes or dtypes do not agree; the message names the argument.
+        ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
     _check(image, target)
     return _ImageDistance.apply(image, target, 0.0, 1.0)
@@ -61,3 +61,4 @@ def _check(image, target):
     if image.numel() == 0:
         raise ValueError(f"image is empty: its shape is {list(image.shape)}.")
     check_tensor("target", target, tuple(image.shape), (image.dtype,))
+    check_device(image=image, target=target)

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from .arguments import check_tensor, kernel_ready
-from .native import native
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 
 _FLOATS = (torch.float32, torch.float64)
 
@@ -46,8 +46,8 @@ def tet_topology(tets, num_points):
         low, high = torch.aminmax(tets)
         if low < 0 or high >= num_points:
             raise ValueError(f"tets has indices from {low} to {high}, but there are {num_points} points.")
-    tet_edges = torch.empty(len(tets), 6, dtype=torch.int32)
-    edges = torch.from_numpy(native.unique_edges(tets, num_points, tet_edges))
+    tet_edges = torch.empty(len(tets), 6, dtype=torch.int32, device=tets.device)
+    edges = torch.as_tensor(driver(tets).unique_edges(tets, num_points, tet_edges))
     return TetTopology(tets, edges, tet_edges, num_points)
 
 
@@ -68,10 +68,11 @@ def marching_tetrahedra(points, sdf, topology):
         rows of topology.edges.
 
     Raises:
-        ValueError: shapes or dtypes do not agree.
+        ValueError: shapes, dtypes or devices do not agree.
     """
     check_tensor("points", points, (topology.num_points, 3), _FLOATS)
     check_tensor("sdf", sdf, (topology.num_points,), (points.dtype,))
+    check_device(points=points, sdf=sdf, topology=topology.tets)
     return _March.apply(points, sdf, topology.tets, topology.edges, topology.tet_edges)
 
 
@@ -79,7 +80,7 @@ class _March(torch.autograd.Function):
     @staticmethod
     def forward(ctx, points, sdf, tets, edges, tet_edges):
         points, sdf = kernel_ready(points), kernel_ready(sdf)
-        verts, faces, edge_ids = map(torch.from_numpy, native.march(points, sdf, tets, edges, tet_edges))
+        verts, faces, edge_ids = map(torch.as_tensor, driver(points).march(points, sdf, tets, edges, tet_edges))
         ctx.save_for_backward(points, sdf, edges, edge_ids)
         ctx.mark_non_differentiable(faces, edge_ids)
         return verts, faces, edge_ids
@@ -89,5 +90,5 @@ class _March(torch.autograd.Function):
     def backward(ctx, grad_verts, _faces, _edge_ids):
         points, sdf, edges, edge_ids = ctx.saved_tensors
         grad_points, grad_sdf = torch.zeros_like(points), torch.zeros_like(sdf)
-        native.march_backward(points, sdf, edges, edge_ids, kernel_ready(grad_verts), grad_points, grad_sdf)
+        driver(points).march_backward(points, sdf, edges, edge_ids, kernel_ready(grad_verts), grad_points, grad_sdf)
         return grad_points, grad_sdf, None, None, None

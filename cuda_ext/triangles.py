@@ -3,7 +3,9 @@
 
 All ops take verts [V, 3] float32 or float64 in world units, faces [F, 3] int32, viewmat [4, 4] (world to camera,
 x right, y down, z forward) and K [3, 3] (pixels; the centre of pixel (row r, column c) is (c + 0.5, r + 0.5); no skew).
-Cameras get no gradient. Faces have no front or back. Results are the same to the bit whatever the number of threads.
+Cameras get no gradient. Faces have no front or back. On the CPU results are the same to the bit whatever the number of
+threads. On a GPU gradients are sums in any order, and indices out of range are no error, but empty: to find one the CPU
+would have to wait.
 
     face_id = visibility(verts, faces, viewmat, K, size)
     depth = face_depth(verts, faces, face_id, viewmat, K)
@@ -17,8 +19,8 @@ import math
 import torch
 from torch.autograd.function import once_differentiable
 
-from .arguments import check_tensor, kernel_ready
-from .native import native
+from .arguments import check_device, check_tensor, kernel_ready
+from .drivers import driver
 
 _FLOATS = (torch.float32, torch.float64)
 _LARGEST_SIDE = 32768   # pixels: edge functions of the coverage test fit 64-bit integers up to here
@@ -41,7 +43,7 @@ def visibility(verts, faces, viewmat, K, size, near=0.01, far=math.inf):
         face_id [H, W] int32, -1 where no face is. No gradient.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or faces names a vertex that does not exist.
+        ValueError: shapes, dtypes or devices do not agree, or faces names a vertex that does not exist.
     """
     _check_mesh(verts, faces)
     height, width = (int(side) for side in size)
@@ -49,9 +51,10 @@ def visibility(verts, faces, viewmat, K, size, near=0.01, far=math.inf):
         raise ValueError(f"size must be (height, width) from 1 to {_LARGEST_SIDE} pixels, not {tuple(size)}.")
     if not near > 0:
         raise ValueError(f"near must be greater than 0, not {near}.")
-    face_id = torch.empty(height, width, dtype=torch.int32)
-    native.visibility(
-        kernel_ready(verts), kernel_ready(faces), *_camera(viewmat, K), float(near), float(far), face_id
+    camera = _camera(viewmat, K, verts=verts, faces=faces)
+    face_id = torch.empty(height, width, dtype=torch.int32, device=verts.device)
+    driver(verts).visibility(
+        kernel_ready(verts), kernel_ready(faces), *camera, float(near), float(far), face_id
     )
     return face_id
 
@@ -68,11 +71,12 @@ def face_depth(verts, faces, face_id, viewmat, K):
         of a ray and a plane. A centre that the exact face misses by rounding takes the face's edge, without gradient.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or an index is out of range.
+        ValueError: shapes, dtypes or devices do not agree, or an index is out of range.
     """
     _check_mesh(verts, faces)
     _check_face_id(face_id)
-    return _FaceDepth.apply(verts, faces, face_id, *_camera(viewmat, K))
+    camera = _camera(viewmat, K, verts=verts, faces=faces, face_id=face_id)
+    return _FaceDepth.apply(verts, faces, face_id, *camera)
 
 
 def face_normals(verts, faces, face_id, viewmat):
@@ -86,11 +90,13 @@ def face_normals(verts, faces, face_id, viewmat):
         normal [3, H, W], 0 where face_id is -1. Differentiable in verts; faces of no area have no gradient.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or an index is out of range.
+        ValueError: shapes, dtypes or devices do not agree, or an index is out of range.
     """
     _check_mesh(verts, faces)
     _check_face_id(face_id)
-    return _FaceNormals.apply(verts, faces, face_id, *_camera(viewmat, torch.eye(3)))
+    # Normals need no lens: any K of the right kind will do.
+    camera = _camera(viewmat, viewmat[:3, :3], verts=verts, faces=faces, face_id=face_id)
+    return _FaceNormals.apply(verts, faces, face_id, *camera)
 
 
 def interpolate(attributes, verts, faces, face_id, viewmat, K):
@@ -105,12 +111,13 @@ def interpolate(attributes, verts, faces, face_id, viewmat, K):
         [C, H, W], 0 where face_id is -1. Differentiable in attributes and verts.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or an index is out of range.
+        ValueError: shapes, dtypes or devices do not agree, or an index is out of range.
     """
     _check_mesh(verts, faces)
     _check_face_id(face_id)
     check_tensor("attributes", attributes, (len(verts), "C"), (verts.dtype,))
-    return _Interpolate.apply(attributes, verts, faces, face_id, *_camera(viewmat, K))
+    camera = _camera(viewmat, K, verts=verts, faces=faces, face_id=face_id, attributes=attributes)
+    return _Interpolate.apply(attributes, verts, faces, face_id, *camera)
 
 
 def antialias(image, verts, faces, face_id, viewmat, K):
@@ -129,12 +136,13 @@ def antialias(image, verts, faces, face_id, viewmat, K):
         [C, H, W]. Differentiable in image and, through the place of the edges, in verts.
 
     Raises:
-        ValueError: shapes or dtypes do not agree, or an index is out of range.
+        ValueError: shapes, dtypes or devices do not agree, or an index is out of range.
     """
     _check_mesh(verts, faces)
     _check_face_id(face_id)
     check_tensor("image", image, ("C", *face_id.shape), (verts.dtype,))
-    return _Antialias.apply(image, verts, faces, face_id, *_camera(viewmat, K))
+    camera = _camera(viewmat, K, verts=verts, faces=faces, face_id=face_id, image=image)
+    return _Antialias.apply(image, verts, faces, face_id, *camera)
 
 
 class _FaceDepth(torch.autograd.Function):
@@ -142,15 +150,16 @@ class _FaceDepth(torch.autograd.Function):
     def forward(ctx, verts, faces, face_id, viewmat, K):
         mesh = kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
         depth = verts.new_empty(face_id.shape)
-        native.face_depth(*mesh, depth)
+        driver(verts).face_depth(*mesh, depth)
         ctx.save_for_backward(*mesh)
         return depth
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        g_verts = torch.zeros_like(ctx.saved_tensors[0])
-        native.face_depth_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
+        verts = ctx.saved_tensors[0]
+        g_verts = torch.zeros_like(verts)
+        driver(verts).face_depth_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
         return g_verts, None, None, None, None
 
 
@@ -159,15 +168,16 @@ class _FaceNormals(torch.autograd.Function):
     def forward(ctx, verts, faces, face_id, viewmat, K):
         mesh = kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
         normal = verts.new_empty(3, *face_id.shape)
-        native.face_normals(*mesh, normal)
+        driver(verts).face_normals(*mesh, normal)
         ctx.save_for_backward(*mesh)
         return normal
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        g_verts = torch.zeros_like(ctx.saved_tensors[0])
-        native.face_normals_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
+        verts = ctx.saved_tensors[0]
+        g_verts = torch.zeros_like(verts)
+        driver(verts).face_normals_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
         return g_verts, None, None, None, None
 
 
@@ -176,7 +186,7 @@ class _Interpolate(torch.autograd.Function):
     def forward(ctx, attributes, verts, faces, face_id, viewmat, K):
         mesh = kernel_ready(attributes), kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
         out = verts.new_empty(attributes.shape[1], *face_id.shape)
-        native.interpolate(*mesh, out)
+        driver(verts).interpolate(*mesh, out)
         ctx.save_for_backward(*mesh)
         return out
 
@@ -186,7 +196,7 @@ class _Interpolate(torch.autograd.Function):
         attributes, verts = ctx.saved_tensors[:2]
         g_attributes = torch.zeros_like(attributes) if ctx.needs_input_grad[0] else None
         g_verts = torch.zeros_like(verts) if ctx.needs_input_grad[1] else None
-        native.interpolate_backward(*ctx.saved_tensors, kernel_ready(g), g_attributes, g_verts)
+        driver(verts).interpolate_backward(*ctx.saved_tensors, kernel_ready(g), g_attributes, g_verts)
         return g_attributes, g_verts, None, None, None, None
 
 
@@ -194,10 +204,10 @@ class _Antialias(torch.autograd.Function):
     @staticmethod
     def forward(ctx, image, verts, faces, face_id, viewmat, K):
         image, verts, faces = kernel_ready(image), kernel_ready(verts), kernel_ready(faces)
-        found = native.silhouette_pairs(verts, faces, kernel_ready(face_id), viewmat, K)
-        pairs = [torch.from_numpy(array) for array in found]
+        found = driver(verts).silhouette_pairs(verts, faces, kernel_ready(face_id), viewmat, K)
+        pairs = [torch.as_tensor(array) for array in found]
         out = torch.empty_like(image)
-        native.antialias(*pairs, image, out)
+        driver(verts).antialias(*pairs, image, out)
         ctx.save_for_backward(verts, faces, viewmat, K, *pairs, image)
         return out
 
@@ -205,8 +215,9 @@ class _Antialias(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, g):
         g_image = torch.empty_like(g, memory_format=torch.contiguous_format) if ctx.needs_input_grad[0] else None
-        g_verts = torch.zeros_like(ctx.saved_tensors[0]) if ctx.needs_input_grad[1] else None
-        native.antialias_backward(*ctx.saved_tensors, kernel_ready(g), g_image, g_verts)
+        verts = ctx.saved_tensors[0]
+        g_verts = torch.zeros_like(verts) if ctx.needs_input_grad[1] else None
+        driver(verts).antialias_backward(*ctx.saved_tensors, kernel_ready(g), g_image, g_verts)
         return g_image, g_verts, None, None, None, None
 
 
@@ -219,8 +230,9 @@ def _check_face_id(face_id):
     check_tensor("face_id", face_id, ("H", "W"), (torch.int32,))
 
 
-def _camera(viewmat, K):
-    """viewmat and K as the kernels take them."""
+def _camera(viewmat, K, **mesh):
+    """viewmat and K as the kernels take them, if they are where the mesh is."""
     check_tensor("viewmat", viewmat, (4, 4), _FLOATS)
     check_tensor("K", K, (3, 3), _FLOATS)
+    check_device(**mesh, viewmat=viewmat, K=K)
     return kernel_ready(viewmat.double()), kernel_ready(K.double())

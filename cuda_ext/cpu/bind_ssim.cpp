@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <optional>
-#include <tuple>
 
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/tuple.h>
 
 #include "bindings.h"
 #include "ssim.h"
@@ -11,13 +9,13 @@
 namespace {
 
 template <class T>
-std::tuple<double, double> image_distance(Array<T> image, Array<T> target, double l1_weight, double ssim_weight,
+double image_distance(Array<T> image, Array<T> target, double l1_weight, double ssim_weight,
                                           std::optional<Array<T>> grad) {
     nb::gil_scoped_release release;
     const milo::ImageDistance d = milo::image_distance<T>(
         static_cast<const T*>(image.data()), static_cast<const T*>(target.data()), image.shape(0), image.shape(1),
         image.shape(2), l1_weight, ssim_weight, grad ? grad->data() : nullptr);
-    return {d.l1, d.ssim};
+    return l1_weight * d.l1 + ssim_weight * d.ssim;
 }
 
 }  // namespace

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <vector>
 
-#include "bindings.h"
+#include "bind_camera.h"
 #include "parallel.h"
 
 namespace milo {
@@ -26,13 +26,14 @@ struct Map {
 };
 
 template <class T>
-Map<T> map_of(const Array<T>& depth, double fx, double fy, double cx, double cy) {
-    return {depth.data(), {T(fx), T(fy), T(cx), T(cy)}, int(depth.shape(0)), int(depth.shape(1))};
+Map<T> map_of(const Array<T>& depth, const Array<double>& K) {
+    const Pinhole<double> k = lens(K);
+    return {depth.data(), {T(k.fx), T(k.fy), T(k.cx), T(k.cy)}, int(depth.shape(0)), int(depth.shape(1))};
 }
 
 template <class T>
-void forward(Array<T> depth, double fx, double fy, double cx, double cy, Array<T> normal) {
-    const Map<T> map = map_of(depth, fx, fy, cx, cy);
+void forward(Array<T> depth, Array<double> K, Array<T> normal) {
+    const Map<T> map = map_of(depth, K);
     const size_t plane = size_t(map.height) * map.width;
     T* out = normal.data();
     nb::gil_scoped_release release;
@@ -48,8 +49,8 @@ void forward(Array<T> depth, double fx, double fy, double cx, double cy, Array<T
 }
 
 template <class T>
-void backward(Array<T> depth, double fx, double fy, double cx, double cy, Array<T> grad_normal, Array<T> grad_depth) {
-    const Map<T> map = map_of(depth, fx, fy, cx, cy);
+void backward(Array<T> depth, Array<double> K, Array<T> grad_normal, Array<T> grad_depth) {
+    const Map<T> map = map_of(depth, K);
     const size_t plane = size_t(map.height) * map.width;
     const T* g = grad_normal.data();
     T* out = grad_depth.data();

@@ -6,12 +6,33 @@ and no compiler; the first call does.
 """
 
 from .adam import sparse_adam_step
+from .depth_normals import depth_normals, depth_normals_backward
+from .filter3d import least_depth
+from .fusion import carve_labels, fuse_colors, fuse_depth
+from .neighbours import mean_sq_distance, nearest
 from .splats import GeometryFrame, TrainFrame, splat_depth, splat_stats
+from .ssim import image_distance
+from .tets import march, march_backward, unique_edges
+from .triangles import (
+    antialias,
+    antialias_backward,
+    face_depth,
+    face_depth_backward,
+    face_normals,
+    face_normals_backward,
+    interpolate,
+    interpolate_backward,
+    silhouette_pairs,
+    visibility,
+)
 
 GeometryFrame32 = GeometryFrame64 = GeometryFrame
 TrainFrame32 = TrainFrame64 = TrainFrame
 
 __all__ = [
-    "GeometryFrame32", "GeometryFrame64", "TrainFrame32", "TrainFrame64", "sparse_adam_step", "splat_depth",
-    "splat_stats",
+    "GeometryFrame32", "GeometryFrame64", "TrainFrame32", "TrainFrame64",
+    "antialias", "antialias_backward", "carve_labels", "depth_normals", "depth_normals_backward", "face_depth",
+    "face_depth_backward", "face_normals", "face_normals_backward", "fuse_colors", "fuse_depth", "image_distance",
+    "interpolate", "interpolate_backward", "least_depth", "march", "march_backward", "mean_sq_distance", "nearest",
+    "silhouette_pairs", "sparse_adam_step", "splat_depth", "splat_stats", "unique_edges", "visibility",
 ]  # fmt: skip

@@ -6,6 +6,11 @@ from milo.cuda_ext import adam
 from milo.cuda_ext.reference import adam as reference
 
 
+@pytest.fixture(autouse=True)
+def each_device(run_on):
+    run_on(globals(), "adam")
+
+
 def state(rows, *columns, seed=0):
     generator = torch.Generator().manual_seed(seed)
     param, exp_avg = (torch.randn(rows, *columns, generator=generator) for _ in range(2))
@@ -58,6 +63,7 @@ def test_a_leaf_that_requires_grad_is_changed_in_place():
     assert param[0].max() < 0.5 and torch.equal(param[1], torch.ones(3))
 
 
+@pytest.mark.parametrize("device", ["cpu"])
 def test_no_row_is_fine_and_errors_name_the_argument():
     empty = torch.zeros(0, 3)
     adam.sparse_adam_step(empty, empty, empty, empty, torch.zeros(0, dtype=torch.bool), 0.1, 1)

@@ -2,8 +2,13 @@
 import pytest
 import torch
 
-from milo.cuda_ext.depth_normals import depth_normals
+from milo.cuda_ext import depth_normals as ours
 from milo.cuda_ext.reference import depth_normals as oracle
+
+
+@pytest.fixture(autouse=True)
+def each_device(run_on):
+    run_on(globals(), "ours")
 
 K = torch.tensor([[50.0, 0, 17.3], [0, 61.0, 12.9], [0, 0, 1]], dtype=torch.float64)
 
@@ -15,7 +20,7 @@ def random_depth(seed=0):
 
 def test_a_constant_depth_faces_the_camera():
     """Appendix A.12: (0, 0, -1) inside, 0 on the border."""
-    normal = depth_normals(torch.full((9, 11), 3.0), K.float())
+    normal = ours.depth_normals(torch.full((9, 11), 3.0), K.float())
     assert torch.allclose(normal[:, 1:-1, 1:-1], torch.tensor([0.0, 0, -1])[:, None, None].expand(3, 7, 9), atol=1e-6)
     normal[:, 1:-1, 1:-1] = 0
     assert normal.abs().max() == 0
@@ -29,38 +34,38 @@ def test_a_tilted_plane_shows_its_own_normal():
     rays = torch.stack([(cols + 0.5 - K[0, 2]) / K[0, 0], (rows + 0.5 - K[1, 2]) / K[1, 1], torch.ones_like(rows)])
     depth = -3.0 / torch.einsum("c,chw->hw", plane, rays)
     assert (depth > 0).all()
-    normal = depth_normals(depth, K)[:, 1:-1, 1:-1]
+    normal = ours.depth_normals(depth, K)[:, 1:-1, 1:-1]
     assert (normal - plane[:, None, None]).abs().max() < 1e-12
 
 
 def test_equals_the_oracle_and_its_gradient():
     weights = torch.randn(3, 23, 31, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    ours, theirs = (random_depth().requires_grad_() for _ in range(2))
-    normal, expected = depth_normals(ours, K), oracle.depth_normals(theirs, K)
+    mine, theirs = (random_depth().requires_grad_() for _ in range(2))
+    normal, expected = ours.depth_normals(mine, K), oracle.depth_normals(theirs, K)
     assert torch.allclose(normal, expected, atol=1e-12)
     (normal * weights).sum().backward()
     (expected * weights).sum().backward()
-    assert torch.allclose(ours.grad, theirs.grad, rtol=1e-9, atol=1e-9)
+    assert torch.allclose(mine.grad, theirs.grad, rtol=1e-9, atol=1e-9)
     single = random_depth().float().requires_grad_()
-    (depth_normals(single, K.float()) * weights.float()).sum().backward()
+    (ours.depth_normals(single, K.float()) * weights.float()).sum().backward()
     assert torch.allclose(single.grad.double(), theirs.grad, rtol=2e-3, atol=2e-3)
 
 
 def test_gradient_by_finite_differences():
     depth = random_depth(3)[:7, :6].clone().requires_grad_()
-    assert torch.autograd.gradcheck(lambda depth: depth_normals(depth, K), depth)
+    assert torch.autograd.gradcheck(lambda depth: ours.depth_normals(depth, K), depth)
 
 
 def test_empty_pixels_have_no_normal_and_no_nan():
     depth = random_depth().float()
     depth[5:15, 5:15] = 0
     depth.requires_grad_()
-    normal = depth_normals(depth, K.float())
+    normal = ours.depth_normals(depth, K.float())
     normal.square().sum().backward()
     assert normal[:, 7:13, 7:13].abs().max() == 0
     assert torch.isfinite(depth.grad).all()
 
 
 def test_refuses_what_is_no_depth_map():
-    with pytest.raises(ValueError, match="depth must be a"):
-        depth_normals(torch.zeros(3, 4, 5), K)
+    with pytest.raises(ValueError, match=r"depth must have shape \[H, W\]"):
+        ours.depth_normals(torch.zeros(3, 4, 5), K)

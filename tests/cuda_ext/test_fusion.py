@@ -10,6 +10,11 @@ from milo.cuda_ext import fusion
 from milo.cuda_ext.native import native
 from milo.cuda_ext.reference import fusion as reference
 
+
+@pytest.fixture(autouse=True)
+def each_device(run_on):
+    run_on(globals(), "fusion")
+
 FRONT = torch.eye(4)
 K = torch.tensor([[20.0, 0.0, 8.5], [0.0, 20.0, 6.0], [0.0, 0.0, 1.0]])
 SIZE = (12, 16)
@@ -168,6 +173,7 @@ def test_matches_the_oracle(dtype, tolerance):
         assert wrong.double().mean() < (1e-4 if dtype is torch.float32 else 1e-9)
 
 
+@pytest.mark.parametrize("device", ["cpu"])
 def test_result_does_not_depend_on_threads():
     points = torch.randn(50_000, 3, generator=torch.Generator().manual_seed(0)) + torch.tensor([0.0, 0.0, 3.0])
     depth = 2.5 + torch.rand(SIZE, generator=torch.Generator().manual_seed(1))
@@ -184,6 +190,7 @@ def test_result_does_not_depend_on_threads():
     assert all(torch.equal(a, b) for a, b in zip(*results))
 
 
+@pytest.mark.parametrize("device", ["cpu"])
 def test_errors_name_the_argument():
     points = torch.zeros(3, 3)
     t, w = state(3)

@@ -7,6 +7,11 @@ from milo.cuda_ext.native import native
 from milo.cuda_ext.reference import neighbours as reference
 
 
+@pytest.fixture(autouse=True)
+def each_device(run_on):
+    run_on(globals(), "neighbours")
+
+
 def cloud(kind, count, seed=0):
     generator = torch.Generator().manual_seed(seed)
     points = torch.randn(count, 3, generator=generator)
@@ -46,6 +51,7 @@ def test_a_hundred_thousand_points_against_brute_force_on_a_sample():
     torch.testing.assert_close(ours[sample], dist2[:, 1:].mean(1), rtol=3e-7, atol=0)
 
 
+@pytest.mark.parametrize("device", ["cpu"])
 def test_same_answer_whatever_the_number_of_threads():
     points, before = cloud("grid", 1000), native.num_threads()
     try:

@@ -7,6 +7,11 @@ from milo.cuda_ext.native import native
 from milo.cuda_ext.reference import ssim as reference
 
 
+@pytest.fixture(autouse=True)
+def each_device(run_on):
+    run_on(globals(), "ssim")
+
+
 def pair(channels, height, width, dtype=torch.float64, seed=0):
     generator = torch.Generator().manual_seed(seed)
     target = torch.rand(channels, height, width, generator=generator, dtype=torch.float64)
@@ -56,6 +61,7 @@ def test_scales_the_incoming_gradient():
     torch.testing.assert_close(thrice, 3 * once)
 
 
+@pytest.mark.parametrize("device", ["cpu"])
 def test_same_bits_whatever_the_number_of_threads():
     image, target = pair(3, 97, 61, torch.float32)
     before = native.num_threads()

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+// Finding the pixel pairs at silhouettes of a mesh, blending them, and the way back.  Spec: rasterization.md, 7.3.
+//
+// Pairs are appended to buffers with room for all pairs of the image, so that nothing waits to learn their number; kernels
+// over pairs walk in strides up to the count that stands in memory.
+#include "mesh.cuh"
+#include "silhouette.h"
+
+using namespace milo;
+
+namespace {
+
+// A pair of pixels whose way from A to B leaves A's face across an edge; a silhouette until a pass over all faces says
+// otherwise.
+struct Pairs {
+    int* way;    // 4 pixel + direction: of A, to B
+    int2* edge;  // lower vertex, higher vertex
+    Scalar* s;   // in [0, 1]
+    int* sides;  // bits: faces on either side of the edge; 3: no silhouette
+};
+
+struct PixelPair {
+    Step step;
+    long long a, b;   // flat indices
+    Blend<Scalar> move;
+
+    __device__ PixelPair(int way, Scalar s, int width)
+        : step(step_of(way & 3)), a(way >> 2), b(a + static_cast<long long>(step.rows()) * width + step.columns()),
+          move(blend(s)) {}
+    __device__ long long changed() const { return move.changes_b ? b : a; }
+    __device__ long long other() const { return move.changes_b ? a : b; }
+};
+
+__device__ __forceinline__ long long stride() { return static_cast<long long>(gridDim.x) * blockDim.x; }
+
+}  // namespace
+
+#define PAIRS int *way, int2 *edge, Scalar *s, int *sides, int *count
+
+// z depth at each pixel, infinite where there is nothing.
+KERNEL pixel_depths(MESH_AND_CAMERA, const int* face_id, int height, int width, double* depth) {
+    const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
+    const long long p = thread_index();
+    if (p >= static_cast<long long>(height) * width) return;
+    int corners[3];
+    double z = __longlong_as_double(0x7ff0000000000000ll);
+    if (mesh.corners(face_id[p], corners)) {
+        const Triangle<double> t = mesh.triangle(corners);
+        z = hit(t, pixel_ray(mesh.lens, static_cast<double>(p % width), static_cast<double>(p / width))).depth(t);
+    }
+    depth[p] = z;
+}
+
+// first [V]: the last pair found with this lower vertex, -1 before; next [pairs]: the one before it, or -1.
+KERNEL find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width, const double* depth, PAIRS, int* first,
+                  int* next) {
+    const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
+    const long long p = thread_index();
+    if (p >= static_cast<long long>(height) * width) return;
+    const int id = face_id[p], column = static_cast<int>(p % width), row = static_cast<int>(p / width);
+    int corners[3];
+    bool set_up = false;
+    Vec2<double> offset[3];
+    for (int direction = 0; direction < 4; ++direction) {
+        const Step step = step_of(direction);
+        const int other_column = column + step.columns(), other_row = row + step.rows();
+        if (other_column < 0 || other_column >= width || other_row < 0 || other_row >= height) continue;
+        const long long q = static_cast<long long>(other_row) * width + other_column;
+        const int other_id = face_id[q];
+        if (other_id == id || depth[p] > depth[q] || (depth[p] == depth[q] && id > other_id)) continue;
+        if (!set_up) {
+            if (!mesh.corners(id, corners)) return;
+            const Triangle<double> t = mesh.triangle(corners);
+            if (!(t.v[0].z > 0 && t.v[1].z > 0 && t.v[2].z > 0)) return;
+            for (int k = 0; k < 3; ++k) offset[k] = screen_offset(mesh.lens, t.v[k], column, row);
+            set_up = true;
+        }
+        Vec2<double> corner[3];
+        for (int k = 0; k < 3; ++k) corner[k] = step.aligned(offset[k]);
+        const Crossing<double> out = way_out(corner, step);
+        if (out.edge < 0) continue;
+        const int a = corners[out.edge], b = corners[(out.edge + 1) % 3], low = min(a, b);
+        const int i = atomicAdd(count, 1);
+        way[i] = static_cast<int>(4 * p + direction);
+        edge[i] = make_int2(low, max(a, b));
+        s[i] = static_cast<Scalar>(out.s);
+        sides[i] = 0;
+        next[i] = atomicExch(first + low, i);
+    }
+}
+
+// Do faces lie on both sides of a pair's edge in the image?  One thread per face of the mesh, also the hidden ones.
+KERNEL look_beyond(MESH_AND_CAMERA, const int* first, const int* next, const int2* edge, int* sides) {
+    const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
+    const long long f = thread_index();
+    int v[3];
+    if (f >= num_faces || !mesh.corners(static_cast<int>(f), v)) return;
+    for (int k = 0; k < 3; ++k) {
+        const int a = v[k], b = v[(k + 1) % 3], low = min(a, b), high = max(a, b);
+        for (int i = first[low]; i >= 0; i = next[i]) {
+            if (edge[i].y != high) continue;
+            const Vec3<double> eye = -mesh.pose.rotate_back(mesh.pose.shift);
+            const Vec3<double> p = mesh.world(low);   // the side of the plane through the eye and the edge
+            const double side = dot(cross(p - eye, mesh.world(high) - eye), mesh.world(v[(k + 2) % 3]) - p);
+            if (side != 0) atomicOr(sides + i, side > 0 ? 1 : 2);
+        }
+    }
+}
+
+// out [C, H, W] holds `in` already.
+KERNEL antialias(PAIRS, int height, int width, int channels, const Scalar* in, Scalar* out) {
+    const long long pixels = static_cast<long long>(height) * width;
+    for (long long i = thread_index(); i < *count; i += stride()) {
+        if (sides[i] == 3) continue;
+        const PixelPair pair(way[i], s[i], width);
+        for (long long c = 0; c < channels * pixels; c += pixels)
+            atomicAdd(out + c + pair.changed(), pair.move.amount * (in[c + pair.other()] - in[c + pair.changed()]));
+    }
+}
+
+// g_in holds g_out already; g_in and g_verts are added to; either may be null.
+KERNEL antialias_backward(MESH_AND_CAMERA, PAIRS, int height, int width, int channels, const Scalar* in,
+                          const Scalar* g_out, Scalar* g_in, Scalar* g_verts) {
+    const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
+    const long long pixels = static_cast<long long>(height) * width;
+    for (long long i = thread_index(); i < *count; i += stride()) {
+        if (sides[i] == 3) continue;
+        const PixelPair pair(way[i], s[i], width);
+        double g = 0;
+        for (long long c = 0; c < channels * pixels; c += pixels) {
+            const Scalar here = g_out[c + pair.changed()];
+            if (g_in) {
+                atomicAdd(g_in + c + pair.changed(), -pair.move.amount * here);
+                atomicAdd(g_in + c + pair.other(), pair.move.amount * here);
+            }
+            g += static_cast<double>(here) * (static_cast<double>(in[c + pair.a]) - static_cast<double>(in[c + pair.b]));
+        }
+        if (!g_verts || s[i] <= 0 || s[i] >= 1) continue;   // clamped
+        const int column = static_cast<int>(pair.a % width), row = static_cast<int>(pair.a / width);
+        const int ends[2] = {edge[i].x, edge[i].y};
+        Vec3<double> v[2];
+        Vec2<double> end_point[2], g_end[2] = {};
+        for (int k = 0; k < 2; ++k) {
+            v[k] = mesh.pose(mesh.world(ends[k]));
+            end_point[k] = pair.step.aligned(screen_offset(mesh.lens, v[k], column, row));
+        }
+        way_out_backward(end_point[0], end_point[1], g, g_end[0], g_end[1]);
+        for (int k = 0; k < 2; ++k) {
+            const Vec3<double> g_view = screen_backward(mesh.lens, v[k], pair.step.aligned_back(g_end[k]));
+            add_gradient(g_verts, ends[k], mesh.pose.rotate_back(g_view));
+        }
+    }
+}
