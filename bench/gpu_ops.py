@@ -53,7 +53,7 @@ def backward_of(output, inputs, grad):
 
 
 def image_ops(device):
-    viewmat, K = camera(device)
+    _, K = camera(device)
     image, target = (torch.rand(3, *SIZE, device=device) for _ in range(2))
     image.requires_grad_()
     depth = (2 + torch.rand(SIZE, device=device)).requires_grad_()

@@ -38,12 +38,13 @@ def blocks(threads: int, per_block: int) -> int:
 
 
 class Kernels:
-    """The kernels of one source, loaded on one device."""
+    """The kernels of one source, loaded on one device, whose context is current."""
 
     def __init__(self, name: str, image: bytes, device: torch.device):
         driver = _driver()
         self._name = name
         self._device = device
+        self._context = _checked(driver.cuCtxGetCurrent(), "find torch's context")
         self._library = _checked(driver.cuLibraryLoadData(image, [], [], 0, [], [], 0), f"load {name}")
         self._functions: dict[str, object] = {}
 
@@ -72,11 +73,17 @@ class Kernels:
             values.append(value)
             types.append(kind)
         grid, block = _three(grid), _three(block)
-        with torch.cuda.device(self._device):
-            stream = torch.cuda.current_stream().cuda_stream
-            result = driver.cuLaunchKernel(
-                self._functions[kernel], *grid, *block, shared, stream, (tuple(values), tuple(types)), 0
-            )
+        stream = torch.cuda.current_stream(self._device).cuda_stream
+        # A thread that has not yet used this GPU, as autograd's may be, has another context or none.
+        before = driver.cuCtxGetCurrent()[1]
+        elsewhere = int(before) != int(self._context)
+        if elsewhere:
+            driver.cuCtxSetCurrent(self._context)
+        result = driver.cuLaunchKernel(
+            self._functions[kernel], *grid, *block, shared, stream, (tuple(values), tuple(types)), 0
+        )
+        if elsewhere and int(before):
+            driver.cuCtxSetCurrent(before)
         _checked(result, f"launch {kernel} with grid {grid} and block {block}")
 
     def _argument(self, kernel: str, place: int, arg):
@@ -125,8 +132,8 @@ def _load(source: str, index: int, dtype: torch.dtype) -> Kernels:
             f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}; 7.5 (Turing, 2018) or newer "
             "is needed: train on the CPU."
         )
-    torch.zeros(1, device=device)   # torch makes the context; the library is loaded into it
     with torch.cuda.device(device):
+        torch.zeros(1, device=device)   # torch makes the context and makes it current
         return Kernels(source, _cached(source, arch, dtype), device)
 
 
