@@ -116,6 +116,7 @@ class LossConfig:
     """Image losses (spec 4.1, 4.2)."""
 
     lambda_dssim: float = 0.2
+    mask_weight: float = 0.0          # of the difference between rendered alpha and the photo's mask, where it has one
     depth_normal_weight: float = 0.05
     depth_normal_expected: float = 0.6   # share of the expected depth; the rest is the median depth's
 

@@ -122,6 +122,9 @@ class Training:
                                         config.depth_normal_expected)
         terms = {"photometric": self._photometric(rendered.image, view),
                  "depth_normal": config.depth_normal_weight * consistency}
+        if view.mask is not None and config.mask_weight > 0:
+            mask = view.mask.to(self.device, torch.float32) / 255
+            terms["mask"] = config.mask_weight * (rendered.alpha - mask).abs().mean()
         if not mesh_due:
             return terms, rendered.radii, 0
         for name, happens in mesh_events(self.config.mesh, k)._asdict().items():
