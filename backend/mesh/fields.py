@@ -73,7 +73,7 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneSca
         [V, 3] float in [0, 1].
     """
     black = torch.zeros(3, device=verts.device)
-    depths = [mesh_depth(verts, faces, view.camera, scale) for view in views]
+    depths = [mesh_depth(verts, faces, view.camera, scale) * _opaque(view) for view in views]
 
     def fuse(points: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
         value = torch.full(points.shape[:1], -1.1, dtype=points.dtype, device=points.device)
@@ -88,3 +88,8 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneSca
     if not seen.all():
         colors[~seen] = fuse(verts[~seen].contiguous(), scale.extent)[0]
     return colors
+
+
+def _opaque(view) -> Tensor | int:
+    """1 where the photo shows the object alone [H, W]; at a masked object's outline the background is mixed in."""
+    return 1 if view.mask is None else (view.mask == 255).float()
