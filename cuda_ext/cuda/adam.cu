@@ -6,9 +6,9 @@ using namespace milo;
 
 // One thread per scalar.
 KERNEL sparse_adam(float* param, const float* grad, float* exp_avg, float* exp_avg_sq, const unsigned char* visible,
-                   long long count, int columns, float rate, float keep1, float take1, float keep2, float take2,
+                   unsigned count, unsigned columns, float rate, float keep1, float take1, float keep2, float take2,
                    float eps) {
-    const long long i = thread_index();
+    const unsigned i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= count || !visible[i / columns]) return;
     const float g = grad[i];
     const float m = keep1 * exp_avg[i] + take1 * g;

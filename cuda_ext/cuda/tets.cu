@@ -2,8 +2,9 @@
 // Marching tetrahedra over a static edge table.  Spec: training.md, 5.5.
 //
 // A warp owns a run of kRun edges or tetrahedra.  `classify` leaves a bit per crossed edge and a code per tetrahedron, and
-// how many each run has; `scan_runs` turns counts into places; then vertices and faces are written where they belong.
-// The vertex of a crossed edge is found by rank: no table of all edges is written.
+// how many each run has; `scan_runs` turns counts into places; then vertices and faces are written where they belong, by
+// warps that first gather the few that count, so that no lane idles.  The vertex of a crossed edge is found by rank: no
+// table of all edges is written.
 #include "common.cuh"
 #include "marching.h"
 
@@ -11,7 +12,7 @@ using namespace milo;
 
 namespace {
 
-constexpr int kRun = 512, kWords = kRun / 32;
+constexpr int kRun = 512, kWords = kRun / 32, kWarps = 4;   // warps of a block
 
 struct EdgeWord {
     unsigned crossed;   // bit k: edge 32 w + k
@@ -27,9 +28,20 @@ __device__ __forceinline__ int vertex_of(const EdgeWord* words, int edge) {
     return word.before + rank_below(word.crossed, edge & 31);
 }
 
+// Sum over the lanes before this one, and over all.
+__device__ __forceinline__ int lanes_before(int own, int& total) {
+    int up_to = own;
+    for (int step = 1; step < 32; step *= 2) {
+        const int other = __shfl_up_sync(kWholeWarp, up_to, step);
+        if (threadIdx.x % 32 >= step) up_to += other;
+    }
+    total = __shfl_sync(kWholeWarp, up_to, 31);
+    return up_to - own;
+}
+
 }  // namespace
 
-// signs: a bit per point, sdf > 0
+// signs: a bit per point, sdf > 0.  words and codes have room for whole runs.
 KERNEL pack_signs(const Scalar* sdf, int num_points, unsigned* signs) {
     const long long i = thread_index();
     const unsigned bits = __ballot_sync(kWholeWarp, i < num_points && sdf[i] > 0);
@@ -52,7 +64,7 @@ KERNEL classify(const unsigned* signs, const int2* edges, int num_edges, const i
                 crossed = positive(signs, edge.x) != positive(signs, edge.y);
             }
             const unsigned bits = __ballot_sync(kWholeWarp, crossed);
-            if (lane == 0 && e < num_edges) words[e >> 5].crossed = bits;
+            if (lane == 0) words[e >> 5].crossed = bits;
             count += __popc(bits);
         }
         if (lane == 0) runs[warp] = count;
@@ -67,8 +79,8 @@ KERNEL classify(const unsigned* signs, const int2* edges, int num_edges, const i
                 const int4 v = tets[t];
                 code = positive(signs, v.x) | positive(signs, v.y) << 1 | positive(signs, v.z) << 2 |
                        positive(signs, v.w) << 3;
-                codes[t] = static_cast<unsigned char>(code);
             }
+            codes[t] = static_cast<unsigned char>(code);
             const int triangles = marching_triangles(code);
             ones += __popc(__ballot_sync(kWholeWarp, triangles == 1));
             twos += __popc(__ballot_sync(kWholeWarp, triangles == 2));
@@ -77,77 +89,100 @@ KERNEL classify(const unsigned* signs, const int2* edges, int num_edges, const i
     }
 }
 
-// One block: each of the three stretches of runs becomes its exclusive sums; sums [3] gets the totals.
+// Block s makes the exclusive sums of stretch s of the runs, and its total sums[s].
 KERNEL scan_runs(int* runs, int edge_runs, int tet_runs, int* sums) {
     __shared__ int warps[32];
-    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    int* stretch = runs;
-    for (int s = 0; s < 3; ++s) {
-        const int length = s == 0 ? edge_runs : tet_runs;
-        const int share = (length + blockDim.x - 1) / static_cast<int>(blockDim.x);
-        const int begin = min(length, static_cast<int>(threadIdx.x) * share), end = min(length, begin + share);
-        int own = 0;
-        for (int k = begin; k < end; ++k) own += stretch[k];
-        int up_to = own;   // sum over the threads up to this one
-        for (int step = 1; step < 32; step *= 2) {
-            const int other = __shfl_up_sync(kWholeWarp, up_to, step);
-            if (lane >= step) up_to += other;
-        }
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, num_warps = blockDim.x / 32;
+    int* stretch = runs + (blockIdx.x > 0 ? edge_runs : 0) + (blockIdx.x > 1 ? tet_runs : 0);
+    const int length = blockIdx.x == 0 ? edge_runs : tet_runs;
+    int before = 0;   // of this tile
+    for (int begin = 0; begin < length; begin += blockDim.x) {
+        const int k = begin + static_cast<int>(threadIdx.x), own = k < length ? stretch[k] : 0;
+        int total;
+        int place = before + lanes_before(own, total);
         __syncthreads();
-        if (lane == 31) warps[warp] = up_to;
+        if (lane == 0) warps[warp] = total;
         __syncthreads();
-        int before = up_to - own, total = 0;
-        for (int k = 0; k < static_cast<int>(blockDim.x) / 32; ++k) {
-            if (k < warp) before += warps[k];
-            total += warps[k];
+        for (int w = 0; w < num_warps; ++w) {
+            if (w < warp) place += warps[w];
+            before += warps[w];
         }
-        for (int k = begin; k < end; ++k) {
-            const int here = stretch[k];
-            stretch[k] = before;
-            before += here;
-        }
-        if (threadIdx.x == 0) sums[s] = total;
-        stretch += length;
+        if (k < length) stretch[k] = place;
     }
+    if (threadIdx.x == 0) sums[blockIdx.x] = before;
 }
 
 KERNEL place_vertices(const Scalar* points, const Scalar* sdf, const int2* edges, int num_edges, EdgeWord* words,
                       const int* runs, Scalar* verts, int* edge_ids) {
-    const int lane = threadIdx.x % 32, run = static_cast<int>(thread_index() / 32);
+    __shared__ unsigned short chosen[kWarps][kRun];   // of the warp's run
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, run = static_cast<int>(thread_index() / 32);
     if (run >= (num_edges + kRun - 1) / kRun) return;
-    int before = runs[run];
-    for (int w = 0; w < kWords && run * kRun + 32 * w < num_edges; ++w) {
-        const int e = run * kRun + 32 * w + lane;
-        const unsigned bits = words[e >> 5].crossed;
-        if (lane == 0) words[e >> 5].before = before;
-        if (bits >> lane & 1) {
-            const int m = before + rank_below(bits, lane);
-            const int2 edge = edges[e];
-            store3(verts, m, marching_vertex(load3(points, edge.x), load3(points, edge.y), sdf[edge.x], sdf[edge.y]));
-            edge_ids[m] = e;
-        }
-        before += __popc(bits);
+    const int first = runs[run];
+    const unsigned bits = lane < kWords ? words[run * kWords + lane].crossed : 0;
+    int count;
+    int place = lanes_before(__popc(bits), count);
+    if (lane < kWords) words[run * kWords + lane].before = first + place;
+    for (unsigned rest = bits; rest; rest &= rest - 1)
+        chosen[warp][place++] = static_cast<unsigned short>(32 * lane + __ffs(rest) - 1);
+    __syncwarp();
+    for (int k = lane; k < count; k += 32) {
+        const int e = run * kRun + chosen[warp][k];
+        const int2 edge = edges[e];
+        store3(verts, first + k,
+               marching_vertex(load3(points, edge.x), load3(points, edge.y), sdf[edge.x], sdf[edge.y]));
+        edge_ids[first + k] = e;
     }
 }
 
 // faces: tetrahedra with one triangle first, then those with two.
-KERNEL place_faces(const int* tet_edges, const unsigned char* codes, int num_tets, const EdgeWord* words,
-                   const int* one_runs, const int* two_runs, const int* sums, int* faces) {
-    const int lane = threadIdx.x % 32, run = static_cast<int>(thread_index() / 32);
+KERNEL place_faces(const int2* tet_edges, const uint4* codes, int num_tets, const EdgeWord* words, const int* one_runs,
+                   const int* two_runs, const int* sums, int* faces) {
+    __shared__ unsigned short chosen[kWarps][kRun];   // of the warp's run: place in it, code << 9
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, run = static_cast<int>(thread_index() / 32);
     if (run >= (num_tets + kRun - 1) / kRun) return;
-    int ones = one_runs[run], twos = sums[1] + 2 * two_runs[run];   // faces before
-    for (int w = 0; w < kWords && run * kRun + 32 * w < num_tets; ++w) {
-        const int t = run * kRun + 32 * w + lane;
-        const int code = t < num_tets ? codes[t] : 0, triangles = marching_triangles(code);
-        const unsigned one = __ballot_sync(kWholeWarp, triangles == 1), two = __ballot_sync(kWholeWarp, triangles == 2);
-        if (triangles) {
-            const int place = triangles == 1 ? ones + rank_below(one, lane) : twos + 2 * rank_below(two, lane);
-            const int* own = tet_edges + 6ll * t;
-            int* face = faces + 3ll * place;
-            for (int k = 0; k < 3 * triangles; ++k) face[k] = vertex_of(words, own[marching_edge(code, k)]);
+    const uint4 packed = codes[run * (kRun / 16) + lane];   // of 16 tetrahedra
+    const unsigned own[4] = {packed.x, packed.y, packed.z, packed.w};
+    unsigned one = 0, two = 0;   // a bit for each
+#pragma unroll
+    for (int k = 0; k < 16; ++k) {
+        const int triangles = marching_triangles(own[k / 4] >> 8 * (k % 4) & 15);
+        one |= static_cast<unsigned>(triangles == 1) << k;
+        two |= static_cast<unsigned>(triangles == 2) << k;
+    }
+    int ones, twos;
+    int one_place = lanes_before(__popc(one), ones), two_place = ones + lanes_before(__popc(two), twos);
+#pragma unroll
+    for (int k = 0; k < 16; ++k) {
+        const unsigned code = own[k / 4] >> 8 * (k % 4) & 15;
+        const unsigned short entry = static_cast<unsigned short>(16 * lane + k | code << 9);
+        if (one >> k & 1) chosen[warp][one_place++] = entry;
+        if (two >> k & 1) chosen[warp][two_place++] = entry;
+    }
+    __syncwarp();
+    const int one_first = one_runs[run], two_first = sums[1] + 2 * two_runs[run];
+    for (int k = lane; k < ones + twos; k += 32) {
+        const unsigned entry = chosen[warp][k];
+        const int2* row = tet_edges + 3ll * (run * kRun + (entry & (kRun - 1)));
+        const int2 a = row[0], b = row[1], c = row[2];
+        const int vertex[6] = {a.x, a.y, b.x, b.y, c.x, c.y};
+        const int code = entry >> 9;
+        int corner[6];
+#pragma unroll
+        for (int j = 0; j < 6; ++j) {   // no index into registers that varies; unused corners are edge 0
+            const int edge = marching_edge(code, j);
+            int chosen_edge = vertex[0];
+#pragma unroll
+            for (int m = 1; m < 6; ++m) chosen_edge = edge == m ? vertex[m] : chosen_edge;
+            corner[j] = chosen_edge;
         }
-        ones += __popc(one);
-        twos += 2 * __popc(two);
+        const bool single = k < ones;
+        int* face = faces + 3ll * (single ? one_first + k : two_first + 2 * (k - ones));
+        int found[6];
+#pragma unroll
+        for (int j = 0; j < 6; ++j) found[j] = j < 3 || !single ? vertex_of(words, corner[j]) : 0;
+#pragma unroll
+        for (int j = 0; j < 6; ++j)
+            if (j < 3 || !single) face[j] = found[j];
     }
 }
 

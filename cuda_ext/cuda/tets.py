@@ -6,7 +6,7 @@ import torch
 from .runtime import blocks, load
 
 _RUN = 512     # edges or tetrahedra of a warp, as in tets.cu
-_BLOCK = 128
+_BLOCK = 128   # 4 warps, as in tets.cu
 
 
 def unique_edges(tets, num_points, tet_edges):
@@ -28,8 +28,8 @@ def march(points, sdf, tets, edges, tet_edges):
     ints = {"dtype": torch.int32, "device": points.device}
     edge_runs, tet_runs = -(-num_edges // _RUN), -(-num_tets // _RUN)
     signs = torch.empty(blocks(num_points, 32), **ints)
-    words = torch.empty(blocks(num_edges, 32), 2, **ints)
-    codes = torch.empty(num_tets, dtype=torch.uint8, device=points.device)
+    words = torch.empty(edge_runs * _RUN // 32, 2, **ints)
+    codes = torch.empty(tet_runs * _RUN, dtype=torch.uint8, device=points.device)
     runs = torch.empty(edge_runs + 2 * tet_runs, **ints)
     sums = torch.empty(3, **ints)
     kernels.launch("pack_signs", blocks(num_points, 256), 256, sdf, num_points, signs)
@@ -37,7 +37,7 @@ def march(points, sdf, tets, edges, tet_edges):
         "classify", blocks(32 * (edge_runs + tet_runs), _BLOCK), _BLOCK, signs, edges, num_edges, tets, num_tets, words,
         codes, runs,
     )  # fmt: skip
-    kernels.launch("scan_runs", 1, 1024, runs, edge_runs, tet_runs, sums)
+    kernels.launch("scan_runs", 3, 1024, runs, edge_runs, tet_runs, sums)
     num_verts, ones, twos = sums.tolist()
     verts = points.new_empty(num_verts, 3)
     edge_ids, faces = torch.empty(num_verts, **ints), torch.empty(ones + 2 * twos, 3, **ints)

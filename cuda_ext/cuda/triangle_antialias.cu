@@ -31,6 +31,32 @@ struct PixelPair {
     __device__ long long other() const { return move.changes_b ? a : b; }
 };
 
+// The corner of a face that is not on the edge, -1 if the edge is none of its own.
+__device__ __forceinline__ int corner_opposite(const int v[3], int a, int b) {
+    const bool on[3] = {v[0] == a || v[0] == b, v[1] == a || v[1] == b, v[2] == a || v[2] == b};
+    if (on[0] + on[1] + on[2] != 2) return -1;
+    return on[0] ? (on[1] ? v[2] : v[1]) : v[0];
+}
+
+// True if a face seen around the pixel continues the surface of face `id` across its edge a, b: most edges are settled
+// here.  normal: of the plane through the eye and the edge, towards the face; camera frame.
+__device__ bool continued_nearby(const SeenMesh& mesh, const int* face_id, int height, int width, int column, int row,
+                                 int id, int a, int b, Vec3<double> normal) {
+    for (int y = max(row - 1, 0); y <= min(row + 1, height - 1); ++y)
+        for (int x = max(column - 1, 0); x <= min(column + 1, width - 1); ++x) {
+            const int other = face_id[static_cast<long long>(y) * width + x];
+            int v[3];
+            if (other == id || !mesh.corners(other, v)) continue;
+            const int corner = corner_opposite(v, a, b);
+            if (corner >= 0 && dot(normal, mesh.pose(mesh.world(corner))) < 0) return true;
+        }
+    return false;
+}
+
+// A set of vertices.
+__device__ __forceinline__ void insert(unsigned* bits, int v) { atomicOr(bits + (v >> 5), 1u << (v & 31)); }
+__device__ __forceinline__ bool has(const unsigned* bits, int v) { return bits[v >> 5] >> (v & 31) & 1; }
+
 __device__ __forceinline__ long long stride() { return static_cast<long long>(gridDim.x) * blockDim.x; }
 
 }  // namespace
@@ -51,9 +77,10 @@ KERNEL pixel_depths(MESH_AND_CAMERA, const int* face_id, int height, int width, 
     depth[p] = z;
 }
 
-// first [V]: the last pair found with this lower vertex, -1 before; next [pairs]: the one before it, or -1.
-KERNEL find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width, const double* depth, PAIRS, int* first,
-                  int* next) {
+// first [V]: the last pair found with this lower vertex, -1 before; next [pairs]: the one before it, or -1.  lows, highs:
+// the sets of the pairs' lower and higher vertices.
+KERNEL __launch_bounds__(128, 5) find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width, const double* depth, PAIRS, int* first,
+                  int* next, unsigned* lows, unsigned* highs) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const long long p = thread_index();
     if (p >= static_cast<long long>(height) * width) return;
@@ -61,6 +88,7 @@ KERNEL find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width, co
     int corners[3];
     bool set_up = false;
     Vec2<double> offset[3];
+    Triangle<double> t;
     for (int direction = 0; direction < 4; ++direction) {
         const Step step = step_of(direction);
         const int other_column = column + step.columns(), other_row = row + step.rows();
@@ -70,7 +98,7 @@ KERNEL find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width, co
         if (other_id == id || depth[p] > depth[q] || (depth[p] == depth[q] && id > other_id)) continue;
         if (!set_up) {
             if (!mesh.corners(id, corners)) return;
-            const Triangle<double> t = mesh.triangle(corners);
+            t = mesh.triangle(corners);
             if (!(t.v[0].z > 0 && t.v[1].z > 0 && t.v[2].z > 0)) return;
             for (int k = 0; k < 3; ++k) offset[k] = screen_offset(mesh.lens, t.v[k], column, row);
             set_up = true;
@@ -79,24 +107,32 @@ KERNEL find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width, co
         for (int k = 0; k < 3; ++k) corner[k] = step.aligned(offset[k]);
         const Crossing<double> out = way_out(corner, step);
         if (out.edge < 0) continue;
-        const int a = corners[out.edge], b = corners[(out.edge + 1) % 3], low = min(a, b);
+        const int second = (out.edge + 1) % 3, third = (out.edge + 2) % 3;
+        const int a = corners[out.edge], b = corners[second], low = min(a, b);
+        Vec3<double> normal = cross(t.v[out.edge], t.v[second]);
+        if (dot(normal, t.v[third]) < 0) normal = -normal;
+        if (continued_nearby(mesh, face_id, height, width, column, row, id, a, b, normal)) continue;
         const int i = atomicAdd(count, 1);
         way[i] = static_cast<int>(4 * p + direction);
         edge[i] = make_int2(low, max(a, b));
         s[i] = static_cast<Scalar>(out.s);
         sides[i] = 0;
         next[i] = atomicExch(first + low, i);
+        insert(lows, low);
+        insert(highs, max(a, b));
     }
 }
 
 // Do faces lie on both sides of a pair's edge in the image?  One thread per face of the mesh, also the hidden ones.
-KERNEL look_beyond(MESH_AND_CAMERA, const int* first, const int* next, const int2* edge, int* sides) {
+KERNEL look_beyond(MESH_AND_CAMERA, const int* first, const int* next, const unsigned* lows, const unsigned* highs,
+                   const int2* edge, int* sides) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const long long f = thread_index();
     int v[3];
     if (f >= num_faces || !mesh.corners(static_cast<int>(f), v)) return;
     for (int k = 0; k < 3; ++k) {
         const int a = v[k], b = v[(k + 1) % 3], low = min(a, b), high = max(a, b);
+        if (!has(lows, low) || !has(highs, high)) continue;
         for (int i = first[low]; i >= 0; i = next[i]) {
             if (edge[i].y != high) continue;
             const Vec3<double> eye = -mesh.pose.rotate_back(mesh.pose.shift);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which face each pixel sees: a buffer of 64-bit words (depth bits, face id) that only ever shrink, so the result does not
-// depend on the order of threads.  A thread draws a small face; faces over kSmallBox pixels are queued and shared by
-// rows among warps.  Spec: rasterization.md, 7.4.
+// depend on the order of threads.  A thread draws a small face; others are queued: those over kSmallBox pixels, and those
+// that must be clipped, for a warp each, and of those over kMediumBox the rows are shared among warps.
+// Spec: rasterization.md, 7.4.
 #include "coverage.h"
 #include "mesh.cuh"
 
@@ -11,8 +12,8 @@ namespace {
 
 using Word = unsigned long long;
 
-constexpr long long kSmallBox = 64;   // pixels
-constexpr int kSlices = 8;            // of the rows of a queued face, interleaved
+constexpr long long kSmallBox = 128, kMediumBox = 4096;   // pixels
+constexpr int kSlices = 32;                               // of the rows of a face over kMediumBox, interleaved
 
 struct Target {
     Word* words;
@@ -22,38 +23,57 @@ struct Target {
     __device__ void put(int column, int row, double z, int id) const {
         if (z > far) return;
         const Word mine = static_cast<Word>(__float_as_uint(static_cast<float>(z))) << 32 | static_cast<unsigned>(id);
-        Word* word = words + static_cast<long long>(row) * width + column;
-        if (mine < *reinterpret_cast<volatile Word*>(word)) atomicMin(word, mine);
+        atomicMin(words + static_cast<long long>(row) * width + column, mine);   // nobody waits for what was there
     }
-    // Of the pixels of a box: columns from first_column on, rows from first_row on, in steps.
-    __device__ void draw(const ScreenFace& face, PixelBox box, int first_column, int column_step, int first_row,
-                         int row_step) const {
+    // One thread draws all pixels of a box.
+    __device__ void draw(const ScreenFace& face, PixelBox box) const {
         FaceCover cover(face, box.left, box.top);
         if (cover.empty) return;
-        cover.go_down(first_row);
-        for (int row = box.top + first_row; row <= box.bottom; row += row_step) {
-            for (int i = first_column; i <= box.right - box.left; i += column_step) {
+        for (int row = box.top; row <= box.bottom; ++row) {
+            for (int column = box.left; column <= box.right; ++column) {
                 double z;
-                if (cover.covers(i, z)) put(box.left + i, row, z, face.id);
+                if (cover.covers(column - box.left, z)) put(column, row, z, face.id);
             }
-            cover.go_down(row_step);
+            cover.go_down(1);
+        }
+    }
+    // A warp draws rows first, first + step, ... of a box.
+    __device__ void draw_by_warp(const ScreenFace& face, PixelBox box, int first, int step) const {
+        const FaceCover cover(face, box.left, box.top);
+        if (cover.empty) return;
+        const int columns = box.right - box.left + 1, rows = (box.bottom - box.top - first + step) / step;
+        for (int k = threadIdx.x % 32; k < rows * columns; k += 32) {
+            const int row = first + k / columns * step, column = k % columns;
+            double z;
+            if (cover.covers_at(column, row, z)) put(box.left + column, box.top + row, z, face.id);
         }
     }
 };
 
-// Calls draw(part) for what the camera can see of a face.
-template <class Draw>
-__device__ void each_part(const SeenMesh& mesh, const ScreenVertex* screen, int f, double near, const Target& target,
-                          const Draw& draw) {
-    int v[3];
-    if (!mesh.corners(f, v)) return;
-    const ScreenVertex a = screen[v[0]], b = screen[v[1]], c = screen[v[2]];
-    const unsigned some = a.outside | b.outside | c.outside;
-    if (!some)
-        draw(ScreenFace{{a.p, b.p, c.p}, {a.inv_z, b.inv_z, c.inv_z}, f});
-    else if (!(a.outside & b.outside & c.outside) && !(some & kNotFinite))
-        each_clipped_part(mesh.lens, mesh.triangle(v), f, near, target.height, target.width, draw);
-}
+// The faces that threads leave to warps.  Indices from the front: up to kMediumBox; from the back: larger.
+struct Queue {
+    int *faces, *counts, capacity;
+
+    __device__ void push(int face, bool large) const {
+        const int place = atomicAdd(counts + large, 1);
+        faces[large ? capacity - 1 - place : place] = face;
+    }
+};
+
+struct Corners {
+    ScreenVertex v[3];
+
+    __device__ Corners(const ScreenVertex* screen, const int index[3]) {
+        for (int k = 0; k < 3; ++k) v[k] = screen[index[k]];
+    }
+    __device__ bool whole() const { return !(v[0].outside | v[1].outside | v[2].outside); }
+    __device__ bool hidden() const {
+        return (v[0].outside & v[1].outside & v[2].outside) || ((v[0].outside | v[1].outside | v[2].outside) & kNotFinite);
+    }
+    __device__ ScreenFace face(int id) const {
+        return {{v[0].p, v[1].p, v[2].p}, {v[0].inv_z, v[1].inv_z, v[2].inv_z}, id};
+    }
+};
 
 }  // namespace
 
@@ -63,36 +83,45 @@ KERNEL project_vertices(MESH_AND_CAMERA, double near, ScreenVertex* screen) {
     if (v < num_verts) screen[v] = project_vertex(homogeneous(mesh.lens, mesh.pose(mesh.world(v))), near);
 }
 
-// queue [F]: faces with a large part; *queued counts them.
-KERNEL draw_small(MESH_AND_CAMERA, const ScreenVertex* screen, double near, double far, int height, int width, Word* words,
-                  int* queue, int* queued) {
+// queue [F], counts [2]: see Queue.
+KERNEL __launch_bounds__(128, 5) draw_small(MESH_AND_CAMERA, const ScreenVertex* screen, double near, double far, int height, int width, Word* words,
+                  int* queue, int* counts) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
-    const Target target{words, height, width, far};
     const long long f = thread_index();
-    if (f >= num_faces) return;
-    bool large = false;
-    each_part(mesh, screen, static_cast<int>(f), near, target, [&](const ScreenFace& part) {
-        const PixelBox box = pixel_box(part.p, height, width);
-        if (box.empty()) return;
-        if (box.pixels() > kSmallBox)
-            large = true;
-        else
-            target.draw(part, box, 0, 1, 0, 1);
-    });
-    if (large) queue[atomicAdd(queued, 1)] = static_cast<int>(f);
+    int v[3];
+    if (f >= num_faces || !mesh.corners(static_cast<int>(f), v)) return;
+    const Corners corners(screen, v);
+    if (corners.hidden()) return;
+    const Queue rest{queue, counts, num_faces};
+    if (!corners.whole()) return rest.push(static_cast<int>(f), true);
+    const ScreenFace face = corners.face(static_cast<int>(f));
+    const PixelBox box = pixel_box(face.p, height, width);
+    if (box.empty()) return;
+    if (box.pixels() > kSmallBox) return rest.push(static_cast<int>(f), box.pixels() > kMediumBox);
+    Target{words, height, width, far}.draw(face, box);
 }
 
-KERNEL draw_large(MESH_AND_CAMERA, const ScreenVertex* screen, double near, double far, int height, int width, Word* words,
-                  const int* queue, const int* queued) {
+KERNEL __launch_bounds__(128, 4) draw_queued(MESH_AND_CAMERA, const ScreenVertex* screen, double near, double far, int height, int width, Word* words,
+                   const int* queue, const int* counts) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const Target target{words, height, width, far};
-    const long long items = static_cast<long long>(*queued) * kSlices, warps = static_cast<long long>(gridDim.x) * blockDim.x / 32;
+    const long long large = static_cast<long long>(counts[1]) * kSlices, items = large + counts[0];
+    const long long warps = static_cast<long long>(gridDim.x) * blockDim.x / 32;
     for (long long item = thread_index() / 32; item < items; item += warps) {
-        each_part(mesh, screen, queue[item / kSlices], near, target, [&](const ScreenFace& part) {
+        const bool sliced = item < large;
+        const int f = queue[sliced ? num_faces - 1 - item / kSlices : item - large];
+        const int first = sliced ? static_cast<int>(item % kSlices) : 0, step = sliced ? kSlices : 1;
+        const auto draw = [&](const ScreenFace& part) {
             const PixelBox box = pixel_box(part.p, height, width);
-            if (!box.empty() && box.pixels() > kSmallBox)
-                target.draw(part, box, threadIdx.x % 32, 32, static_cast<int>(item % kSlices), kSlices);
-        });
+            if (!box.empty()) target.draw_by_warp(part, box, first, step);
+        };
+        int v[3];
+        mesh.corners(f, v);
+        const Corners corners(screen, v);
+        if (corners.whole())
+            draw(corners.face(f));
+        else
+            each_clipped_part(mesh.lens, mesh.triangle(v), f, near, height, width, draw);
     }
 }
 

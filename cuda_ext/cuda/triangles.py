@@ -11,7 +11,7 @@ from .runtime import blocks, load
 
 _BLOCK = 128
 _PAIR_BLOCKS = 512       # of kernels that walk a list whose length stands on the GPU
-_LARGE_FACE_BLOCKS = 1024
+_QUEUE_BLOCKS = 1024
 
 
 def visibility(verts, faces, viewmat, K, near, far, face_id):
@@ -23,11 +23,11 @@ def visibility(verts, faces, viewmat, K, near, far, face_id):
     words = torch.full((pixels,), -1, dtype=torch.int64, device=verts.device)
     if len(faces):
         screen = torch.empty(len(verts), 4, **ints)
-        queue, queued = torch.empty(len(faces), **ints), torch.zeros(1, **ints)
-        target = screen, near, far, height, width, words, queue, queued
+        queue, counts = torch.empty(len(faces), **ints), torch.zeros(2, **ints)
+        target = screen, near, far, height, width, words, queue, counts
         kernels.launch("project_vertices", blocks(len(verts), _BLOCK), _BLOCK, *mesh, near, screen)
         kernels.launch("draw_small", blocks(len(faces), _BLOCK), _BLOCK, *mesh, *target)
-        kernels.launch("draw_large", _LARGE_FACE_BLOCKS, _BLOCK, *mesh, *target)
+        kernels.launch("draw_queued", _QUEUE_BLOCKS, _BLOCK, *mesh, *target)
     kernels.launch("read_faces", blocks(pixels, 256), 256, words, c_longlong(pixels), face_id)
 
 
@@ -71,14 +71,15 @@ def silhouette_pairs(verts, faces, face_id, viewmat, K):
     )  # fmt: skip
     if len(faces):
         first, following = torch.full((len(verts),), -1, **ints), torch.empty(room, **ints)
+        lows, highs = torch.zeros(2, blocks(len(verts), 32), **ints)
         depth = torch.empty(face_id.shape, dtype=torch.float64, device=verts.device)
         grid = blocks(face_id.numel(), _BLOCK)
         kernels.launch("pixel_depths", grid, _BLOCK, *mesh, face_id, height, width, depth)
         kernels.launch(
-            "find_pairs", grid, _BLOCK, *mesh, face_id, height, width, depth, *pairs, first, following
+            "find_pairs", grid, _BLOCK, *mesh, face_id, height, width, depth, *pairs, first, following, lows, highs
         )
         kernels.launch(
-            "look_beyond", blocks(len(faces), _BLOCK), _BLOCK, *mesh, first, following, pairs[1], pairs[3]
+            "look_beyond", blocks(len(faces), _BLOCK), _BLOCK, *mesh, first, following, lows, highs, pairs[1], pairs[3]
         )
     return pairs
 

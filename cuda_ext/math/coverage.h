@@ -160,6 +160,12 @@ struct FaceCover {
         return true;
     }
 
+    MILO_HD bool covers_at(int column, int row, double& z) const {   // from pixel (left, top)
+        FaceCover here = *this;
+        here.go_down(row);
+        return here.covers(column, z);
+    }
+
     MILO_HD void go_down(int rows) {
         for (EdgeRow& e : edge) e.value += rows * e.per_row;
     }
