@@ -2,7 +2,7 @@
 // Finding the pixel pairs at silhouettes of a mesh, blending them, and the way back.  Spec: rasterization.md, 7.3.
 //
 // Pairs are appended to buffers with room for all pairs of the image, so that nothing waits to learn their number; kernels
-// over pairs walk in strides up to the count that stands in memory.
+// over pairs walk in strides up to the count that stands in memory.  An edge crosses many pixels and is looked up once.
 #include "mesh.cuh"
 #include "silhouette.h"
 
@@ -10,14 +10,30 @@ using namespace milo;
 
 namespace {
 
-// A pair of pixels whose way from A to B leaves A's face across an edge; a silhouette until a pass over all faces says
-// otherwise.
-struct Pairs {
-    int* way;    // 4 pixel + direction: of A, to B
-    int2* edge;  // lower vertex, higher vertex
-    Scalar* s;   // in [0, 1]
-    int* sides;  // bits: faces on either side of the edge; 3: no silhouette
-};
+// A hash table of edges, keys low << 32 | high.  Its size is a power of two, more than the edges that can be in it.
+using Key = unsigned long long;
+constexpr Key kNoEdge = ~Key(0);
+
+__device__ __forceinline__ Key key_of(int a, int b) { return static_cast<Key>(min(a, b)) << 32 | static_cast<unsigned>(max(a, b)); }
+__device__ __forceinline__ int place_of(Key key, int size) {
+    return static_cast<int>((key * 0x9e3779b97f4a7c15ull) >> 32) & (size - 1);
+}
+
+// The place of the edge, which is put there if it is new.
+__device__ int insert(Key* table, int size, Key key) {
+    for (int place = place_of(key, size);; place = (place + 1) & (size - 1)) {
+        const Key found = atomicCAS(table + place, kNoEdge, key);
+        if (found == kNoEdge || found == key) return place;
+    }
+}
+
+// The place of the edge, or -1.
+__device__ int find(const Key* table, int size, Key key) {
+    for (int place = place_of(key, size);; place = (place + 1) & (size - 1)) {
+        if (table[place] == key) return place;
+        if (table[place] == kNoEdge) return -1;
+    }
+}
 
 struct PixelPair {
     Step step;
@@ -54,14 +70,17 @@ __device__ bool continued_nearby(const SeenMesh& mesh, const int* face_id, int h
 }
 
 // A set of vertices.
-__device__ __forceinline__ void insert(unsigned* bits, int v) { atomicOr(bits + (v >> 5), 1u << (v & 31)); }
+__device__ __forceinline__ void include(unsigned* bits, int v) { atomicOr(bits + (v >> 5), 1u << (v & 31)); }
 __device__ __forceinline__ bool has(const unsigned* bits, int v) { return bits[v >> 5] >> (v & 31) & 1; }
 
 __device__ __forceinline__ long long stride() { return static_cast<long long>(gridDim.x) * blockDim.x; }
 
 }  // namespace
 
-#define PAIRS int *way, int2 *edge, Scalar *s, int *sides, int *count
+// A pair is two pixels whose way from A to B leaves A's face across an edge:
+//   way [room]: 4 pixel + direction, of A, to B;  edge [room]: its place in the table;  s [room]: in [0, 1];
+//   table [size]: edges;  sides [size]: bits, which sides of the edge have faces (3: no silhouette);  count [1]: of pairs.
+#define PAIRS int *way, int *edge, Scalar *s, Key *table, int *sides, int size, int *count
 
 // z depth at each pixel, infinite where there is nothing.
 KERNEL pixel_depths(MESH_AND_CAMERA, const int* face_id, int height, int width, double* depth) {
@@ -77,10 +96,9 @@ KERNEL pixel_depths(MESH_AND_CAMERA, const int* face_id, int height, int width, 
     depth[p] = z;
 }
 
-// first [V]: the last pair found with this lower vertex, -1 before; next [pairs]: the one before it, or -1.  lows, highs:
-// the sets of the pairs' lower and higher vertices.
-KERNEL __launch_bounds__(128, 5) find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width, const double* depth, PAIRS, int* first,
-                  int* next, unsigned* lows, unsigned* highs) {
+// lows, highs: bit sets of the lower and higher vertices of the edges found.
+KERNEL __launch_bounds__(128, 5) find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width,
+                                            const double* depth, PAIRS, unsigned* lows, unsigned* highs) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const long long p = thread_index();
     if (p >= static_cast<long long>(height) * width) return;
@@ -108,24 +126,23 @@ KERNEL __launch_bounds__(128, 5) find_pairs(MESH_AND_CAMERA, const int* face_id,
         const Crossing<double> out = way_out(corner, step);
         if (out.edge < 0) continue;
         const int second = (out.edge + 1) % 3, third = (out.edge + 2) % 3;
-        const int a = corners[out.edge], b = corners[second], low = min(a, b);
+        const int a = corners[out.edge], b = corners[second];
         Vec3<double> normal = cross(t.v[out.edge], t.v[second]);
         if (dot(normal, t.v[third]) < 0) normal = -normal;
         if (continued_nearby(mesh, face_id, height, width, column, row, id, a, b, normal)) continue;
         const int i = atomicAdd(count, 1);
         way[i] = static_cast<int>(4 * p + direction);
-        edge[i] = make_int2(low, max(a, b));
         s[i] = static_cast<Scalar>(out.s);
-        sides[i] = 0;
-        next[i] = atomicExch(first + low, i);
-        insert(lows, low);
-        insert(highs, max(a, b));
+        const int place = insert(table, size, key_of(a, b));
+        edge[i] = place;
+        sides[place] = 0;
+        include(lows, min(a, b));
+        include(highs, max(a, b));
     }
 }
 
-// Do faces lie on both sides of a pair's edge in the image?  One thread per face of the mesh, also the hidden ones.
-KERNEL look_beyond(MESH_AND_CAMERA, const int* first, const int* next, const unsigned* lows, const unsigned* highs,
-                   const int2* edge, int* sides) {
+// Do faces lie on both sides of an edge in the image?  One thread per face of the mesh, also the hidden ones.
+KERNEL look_beyond(MESH_AND_CAMERA, const unsigned* lows, const unsigned* highs, const Key* table, int* sides, int size) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const long long f = thread_index();
     int v[3];
@@ -133,13 +150,12 @@ KERNEL look_beyond(MESH_AND_CAMERA, const int* first, const int* next, const uns
     for (int k = 0; k < 3; ++k) {
         const int a = v[k], b = v[(k + 1) % 3], low = min(a, b), high = max(a, b);
         if (!has(lows, low) || !has(highs, high)) continue;
-        for (int i = first[low]; i >= 0; i = next[i]) {
-            if (edge[i].y != high) continue;
-            const Vec3<double> eye = -mesh.pose.rotate_back(mesh.pose.shift);
-            const Vec3<double> p = mesh.world(low);   // the side of the plane through the eye and the edge
-            const double side = dot(cross(p - eye, mesh.world(high) - eye), mesh.world(v[(k + 2) % 3]) - p);
-            if (side != 0) atomicOr(sides + i, side > 0 ? 1 : 2);
-        }
+        const int place = find(table, size, key_of(low, high));
+        if (place < 0) continue;
+        const Vec3<double> eye = -mesh.pose.rotate_back(mesh.pose.shift);
+        const Vec3<double> p = mesh.world(low);   // the side of the plane through the eye and the edge
+        const double side = dot(cross(p - eye, mesh.world(high) - eye), mesh.world(v[(k + 2) % 3]) - p);
+        if (side != 0) atomicOr(sides + place, side > 0 ? 1 : 2);
     }
 }
 
@@ -147,7 +163,7 @@ KERNEL look_beyond(MESH_AND_CAMERA, const int* first, const int* next, const uns
 KERNEL antialias(PAIRS, int height, int width, int channels, const Scalar* in, Scalar* out) {
     const long long pixels = static_cast<long long>(height) * width;
     for (long long i = thread_index(); i < *count; i += stride()) {
-        if (sides[i] == 3) continue;
+        if (sides[edge[i]] == 3) continue;
         const PixelPair pair(way[i], s[i], width);
         for (long long c = 0; c < channels * pixels; c += pixels)
             atomicAdd(out + c + pair.changed(), pair.move.amount * (in[c + pair.other()] - in[c + pair.changed()]));
@@ -160,7 +176,7 @@ KERNEL antialias_backward(MESH_AND_CAMERA, PAIRS, int height, int width, int cha
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const long long pixels = static_cast<long long>(height) * width;
     for (long long i = thread_index(); i < *count; i += stride()) {
-        if (sides[i] == 3) continue;
+        if (sides[edge[i]] == 3) continue;
         const PixelPair pair(way[i], s[i], width);
         double g = 0;
         for (long long c = 0; c < channels * pixels; c += pixels) {
@@ -173,7 +189,8 @@ KERNEL antialias_backward(MESH_AND_CAMERA, PAIRS, int height, int width, int cha
         }
         if (!g_verts || s[i] <= 0 || s[i] >= 1) continue;   // clamped
         const int column = static_cast<int>(pair.a % width), row = static_cast<int>(pair.a / width);
-        const int ends[2] = {edge[i].x, edge[i].y};
+        const Key key = table[edge[i]];
+        const int ends[2] = {static_cast<int>(key >> 32), static_cast<int>(key & 0xffffffffu)};
         Vec3<double> v[2];
         Vec2<double> end_point[2], g_end[2] = {};
         for (int k = 0; k < 2; ++k) {

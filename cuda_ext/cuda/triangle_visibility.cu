@@ -12,7 +12,7 @@ namespace {
 
 using Word = unsigned long long;
 
-constexpr long long kSmallBox = 128, kMediumBox = 4096;   // pixels
+constexpr long long kSmallBox = 64, kMediumBox = 4096;   // pixels
 constexpr int kSlices = 32;                               // of the rows of a face over kMediumBox, interleaved
 
 struct Target {
@@ -25,16 +25,27 @@ struct Target {
         const Word mine = static_cast<Word>(__float_as_uint(static_cast<float>(z))) << 32 | static_cast<unsigned>(id);
         atomicMin(words + static_cast<long long>(row) * width + column, mine);   // nobody waits for what was there
     }
-    // One thread draws all pixels of a box.
+    // One thread draws a box of up to kSmallBox pixels: first which it covers, then their depth, so that threads with
+    // other faces seldom wait for a depth that they need not.
     __device__ void draw(const ScreenFace& face, PixelBox box) const {
-        FaceCover cover(face, box.left, box.top);
+        const FaceCover cover(face, box.left, box.top);
         if (cover.empty) return;
-        for (int row = box.top; row <= box.bottom; ++row) {
-            for (int column = box.left; column <= box.right; ++column) {
-                double z;
-                if (cover.covers(column - box.left, z)) put(column, row, z, face.id);
+        const int columns = box.right - box.left + 1, rows = box.bottom - box.top + 1;
+        Word covered = 0, bit = 1;
+        long long start[3];
+        for (int k = 0; k < 3; ++k) start[k] = cover.edge[k].value - cover.edge[k].smallest;
+        for (int row = 0; row < rows; ++row) {
+            long long e0 = start[0], e1 = start[1], e2 = start[2];
+            for (int column = 0; column < columns; ++column) {
+                if ((e0 | e1 | e2) >= 0) covered |= bit;
+                bit <<= 1;
+                e0 += cover.edge[0].per_column, e1 += cover.edge[1].per_column, e2 += cover.edge[2].per_column;
             }
-            cover.go_down(1);
+            for (int k = 0; k < 3; ++k) start[k] += cover.edge[k].per_row;
+        }
+        for (; covered; covered &= covered - 1) {
+            const int k = __ffsll(static_cast<long long>(covered)) - 1, row = k / columns, column = k % columns;
+            put(box.left + column, box.top + row, cover.further_down(row).depth(column), face.id);
         }
     }
     // A warp draws rows first, first + step, ... of a box.
@@ -45,7 +56,7 @@ struct Target {
         for (int k = threadIdx.x % 32; k < rows * columns; k += 32) {
             const int row = first + k / columns * step, column = k % columns;
             double z;
-            if (cover.covers_at(column, row, z)) put(box.left + column, box.top + row, z, face.id);
+            if (cover.further_down(row).covers(column, z)) put(box.left + column, box.top + row, z, face.id);
         }
     }
 };

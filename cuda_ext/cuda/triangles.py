@@ -59,29 +59,36 @@ def interpolate_backward(attributes, verts, faces, face_id, viewmat, K, g, g_att
 
 
 def silhouette_pairs(verts, faces, face_id, viewmat, K):
-    """way, edge, s, sides with room for all pairs of the image, and how many there are, [1] int32 on the GPU."""
+    """way, edge, s, table, sides, count: see triangle_antialias.cu; with room for all pairs of the image."""
     kernels = load("triangle_antialias.cu", verts.device, verts.dtype)
     ints = {"dtype": torch.int32, "device": verts.device}
     height, width = face_id.shape
     room = 2 * face_id.numel()
+    size = 1 << room.bit_length()
     mesh = _mesh(verts, faces, viewmat, K)
     pairs = (
-        torch.empty(room, **ints), torch.empty(room, 2, **ints), verts.new_empty(room), torch.empty(room, **ints),
+        torch.empty(room, **ints), torch.empty(room, **ints), verts.new_empty(room),
+        torch.full((size,), -1, dtype=torch.int64, device=verts.device), torch.empty(size, **ints),
         torch.zeros(1, **ints),
     )  # fmt: skip
     if len(faces):
-        first, following = torch.full((len(verts),), -1, **ints), torch.empty(room, **ints)
         lows, highs = torch.zeros(2, blocks(len(verts), 32), **ints)
         depth = torch.empty(face_id.shape, dtype=torch.float64, device=verts.device)
         grid = blocks(face_id.numel(), _BLOCK)
         kernels.launch("pixel_depths", grid, _BLOCK, *mesh, face_id, height, width, depth)
         kernels.launch(
-            "find_pairs", grid, _BLOCK, *mesh, face_id, height, width, depth, *pairs, first, following, lows, highs
+            "find_pairs", grid, _BLOCK, *mesh, face_id, height, width, depth, *_pairs(pairs), lows, highs
         )
         kernels.launch(
-            "look_beyond", blocks(len(faces), _BLOCK), _BLOCK, *mesh, first, following, lows, highs, pairs[1], pairs[3]
+            "look_beyond", blocks(len(faces), _BLOCK), _BLOCK, *mesh, lows, highs, *_pairs(pairs)[3:6]
         )
     return pairs
+
+
+def _pairs(pairs):
+    """As the kernels take them."""
+    way, edge, s, table, sides, count = pairs
+    return way, edge, s, table, sides, len(table), count
 
 
 def antialias(*pairs_and_images):
@@ -89,7 +96,7 @@ def antialias(*pairs_and_images):
     out.copy_(image)
     channels, height, width = image.shape
     load("triangle_antialias.cu", image.device, image.dtype).launch(
-        "antialias", _PAIR_BLOCKS, _BLOCK, *pairs, height, width, channels, image, out
+        "antialias", _PAIR_BLOCKS, _BLOCK, *_pairs(pairs), height, width, channels, image, out
     )
 
 
@@ -99,8 +106,8 @@ def antialias_backward(verts, faces, viewmat, K, *pairs_and_images):
         g_image.copy_(g)
     channels, height, width = image.shape
     load("triangle_antialias.cu", image.device, image.dtype).launch(
-        "antialias_backward", _PAIR_BLOCKS, _BLOCK, *_mesh(verts, faces, viewmat, K), *pairs, height, width, channels,
-        image, g, g_image, g_verts,
+        "antialias_backward", _PAIR_BLOCKS, _BLOCK, *_mesh(verts, faces, viewmat, K), *_pairs(pairs), height, width,
+        channels, image, g, g_image, g_verts,
     )  # fmt: skip
 
 

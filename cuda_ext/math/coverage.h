@@ -155,15 +155,21 @@ struct FaceCover {
     MILO_HD bool covers(long long column, double& z) const {
         const long long e0 = edge[0].at(column), e1 = edge[1].at(column), e2 = edge[2].at(column);
         if (((e0 - edge[0].smallest) | (e1 - edge[1].smallest) | (e2 - edge[2].smallest)) < 0) return false;
-        z = 1 / (static_cast<double>(e0) * nearness[0] + static_cast<double>(e1) * nearness[1] +
-                 static_cast<double>(e2) * nearness[2]);
+        z = depth(column);
         return true;
     }
 
-    MILO_HD bool covers_at(int column, int row, double& z) const {   // from pixel (left, top)
-        FaceCover here = *this;
-        here.go_down(row);
-        return here.covers(column, z);
+    // The depth of the face's plane `column` pixels on in this row.
+    MILO_HD double depth(long long column) const {
+        return 1 / (static_cast<double>(edge[0].at(column)) * nearness[0] +
+                    static_cast<double>(edge[1].at(column)) * nearness[1] +
+                    static_cast<double>(edge[2].at(column)) * nearness[2]);
+    }
+
+    MILO_HD FaceCover further_down(int rows) const {
+        FaceCover there = *this;
+        there.go_down(rows);
+        return there;
     }
 
     MILO_HD void go_down(int rows) {

@@ -34,7 +34,7 @@ def ripples(side=160, device="cpu"):
     """A sheet that folds over itself, in front of a triangle that fills the image."""
     row, column = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
     z = 2.0 + 0.5 * torch.sin(row * 0.9) * torch.cos(column * 0.7)
-    verts = torch.stack([(column - side / 2) / side * 3, (row - side / 2) / side * 3, z], -1).reshape(-1, 3)
+    verts = torch.stack([(column - side / 2) / side * 1.6, (row - side / 2) / side * 1.6, z], -1).reshape(-1, 3)
     corner = (row * side + column)[:-1, :-1].reshape(-1)
     faces = torch.cat([
         torch.stack([corner, corner + 1, corner + side], 1),
