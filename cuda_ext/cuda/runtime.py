@@ -15,7 +15,6 @@ import functools
 import hashlib
 import importlib.util
 import os
-import struct
 import sys
 import tempfile
 from pathlib import Path
@@ -25,7 +24,6 @@ import torch
 _FOLDER = Path(__file__).parent
 _SCALARS = {torch.float32: "float", torch.float64: "double"}
 _OPTIONS = ("--std=c++17", "--generate-line-info")
-_LONG = {"l": "q", "q": "q", "L": "Q", "Q": "Q", "d": "d"}   # ctypes' names of 8-byte types -> struct's
 _OLDEST_DRIVER = 13000   # CUDA version times 1000
 _OLDEST_ARCH = 75
 
@@ -69,15 +67,11 @@ class Kernels:
             found = driver.cuLibraryGetKernel(self._library, kernel.encode())
             function = driver.CUfunction(int(_checked(found, f"find {kernel} in {self._name}")))
             self._functions[kernel] = function
-        kinds, values = "", []
+        values, types = [], []
         for place, arg in enumerate(args):
-            kind, value = self._argument(kernel, place, arg)
-            kinds += kind
+            value, kind = self._argument(kernel, place, arg)
             values.append(value)
-        # Each value in 8 bytes of one buffer, and their addresses: twice as fast as one ctypes object for each.
-        buffer = ctypes.create_string_buffer(struct.pack(kinds, *values), 8 * len(values))
-        start = ctypes.addressof(buffer)
-        addresses = (ctypes.c_void_p * len(values))(*range(start, start + 8 * len(values), 8))
+            types.append(kind)
         grid, block = _three(grid), _three(block)
         stream = torch.cuda.current_stream(self._device).cuda_stream
         # A thread that has not yet used this GPU, as autograd's may be, has another context or none.
@@ -86,30 +80,30 @@ class Kernels:
         if elsewhere:
             driver.cuCtxSetCurrent(self._context)
         result = driver.cuLaunchKernel(
-            self._functions[kernel], *grid, *block, shared, stream, ctypes.addressof(addresses), 0
+            self._functions[kernel], *grid, *block, shared, stream, (tuple(values), tuple(types)), 0
         )
         if elsewhere and int(before):
             driver.cuCtxSetCurrent(before)
         _checked(result, f"launch {kernel} with grid {grid} and block {block}")
 
-    def _argument(self, kernel: str, place: int, arg) -> tuple[str, object]:
-        """The argument's format for struct.pack, filled up to 8 bytes, and its value."""
+    def _argument(self, kernel: str, place: int, arg):
         if isinstance(arg, torch.Tensor):
             if arg.device != self._device or not arg.is_contiguous():
                 raise ValueError(
                     f"argument {place} of {kernel} must be contiguous on {self._device}, not on {arg.device} with "
                     f"strides {arg.stride()}."
                 )
-            return "Q", arg.data_ptr()
-        if isinstance(arg, int):
-            return "i4x", arg
-        if isinstance(arg, float):
-            return "f4x", arg
+            return arg.data_ptr(), ctypes.c_void_p
         if arg is None:
-            return "Q", 0
+            return 0, ctypes.c_void_p
+        if isinstance(arg, bool):
+            return arg, ctypes.c_bool
+        if isinstance(arg, int):
+            return arg, ctypes.c_int
+        if isinstance(arg, float):
+            return arg, ctypes.c_float
         if isinstance(arg, ctypes._SimpleCData):
-            size = ctypes.sizeof(arg)
-            return f"{arg._type_}{8 - size}x" if size < 8 else _LONG[arg._type_], arg.value
+            return arg.value, type(arg)
         raise ValueError(f"argument {place} of {kernel} is {type(arg).__name__}, which is no kernel type.")
 
 
