@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from ..config import Config
 from .errors import SceneError
 
 
@@ -22,6 +23,25 @@ def require_run(path: Path, *files: str) -> None:
         raise SceneError(path, f"the run is not finished (no {' and no '.join(missing)})", "Resume it first")
 
 
+def config_of(path: Path) -> Config:
+    """The configuration of a run.
+
+    Raises:
+        SceneError: config.json cannot be read. ConfigError: it is of another version.
+    """
+    return Config.from_dict(_read_json(path / "config.json"))
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        table = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SceneError(path, f"it cannot be read ({error})", "Run `milo reconstruct` again") from error
+    if not isinstance(table, dict):
+        raise SceneError(path, "it holds no table", "Run `milo reconstruct` again")
+    return table
+
+
 def scene_of(path: Path) -> Path:
     """The folder of the scene that a run was made from.
 
@@ -29,7 +49,7 @@ def scene_of(path: Path) -> Path:
         SceneError: the run does not say, or the folder is gone.
     """
     record = path / "run.json"
-    folder = json.loads(record.read_text(encoding="utf-8")).get("scene_path") if record.is_file() else None
+    folder = _read_json(record).get("scene_path") if record.is_file() else None
     if not folder or not Path(folder).is_dir():
         raise SceneError(record, f"the scene of this run is not there ({folder})", "Give its folder with --scene")
     return Path(folder)

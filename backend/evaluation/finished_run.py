@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from torch import Tensor
 
 from milo.backend.config import Config
 from milo.backend.data.ply import read_mesh
-from milo.backend.data.runs import require_run, scene_of
+from milo.backend.data.runs import config_of, require_run, scene_of
 from milo.backend.data.scene import Scene, View, load_scene
 from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.scale import SceneScale, scene_scale
@@ -53,7 +52,8 @@ class FinishedRun:
     def splat_image(self, view: View, background: Tensor | None = None) -> Tensor:
         """The splats as `view` sees them over `background` [3] (that of the run if None): [3, H, W] in [0, 1]."""
         camera, background = view.camera, self.background if background is None else background
-        return render_view(self.splats, camera.viewmat, camera.K, camera.size, background).image
+        return render_view(self.splats, camera.viewmat, camera.K, camera.size, background,
+                           near=self.scale.splat_near).image
 
 
 def open_run(path: str | Path, scene: str | Path | None = None) -> FinishedRun:
@@ -68,7 +68,7 @@ def open_run(path: str | Path, scene: str | Path | None = None) -> FinishedRun:
     """
     path = Path(path)
     require_run(path, "splats.ply", "mesh.ply")
-    config = Config.from_dict(json.loads((path / "config.json").read_text(encoding="utf-8")))
+    config = config_of(path)
     loaded = load_scene(scene or scene_of(path), config.data)
     splats = load_gaussians(path / "splats.ply").splats().detach()
     return FinishedRun(path, config, loaded, splats, *read_mesh(path / "mesh.ply"))

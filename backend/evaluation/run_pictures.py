@@ -13,6 +13,7 @@ from PIL import Image
 
 from milo.backend.data.ply import read_mesh
 from milo.backend.data.scene import View
+from milo.backend.training.snapshots import as_bytes
 
 from .contact_sheet import Cell, contact_sheet, spread
 from .finished_run import FinishedRun, open_run
@@ -66,7 +67,7 @@ def pictures_of(run: FinishedRun, view: View) -> dict[str, np.ndarray]:
     """What one view sees, by kind: photo, splats, mesh (vertex colours, if any), shaded, normals; [H, W, 3] uint8."""
     painter = painter_of(run, run.verts, run.faces, view)
     background = run.background if view.mask is None else torch.tensor(BACKGROUND)   # as behind the meshes
-    pictures = {"photo": _bytes(view.target(background)), "splats": _bytes(run.splat_image(view, background))}
+    pictures = {"photo": as_bytes(view.target(background)), "splats": as_bytes(run.splat_image(view, background))}
     if run.colors is not None:
         pictures["mesh"] = painter.colored(run.colors)
     return pictures | {"shaded": painter.shaded(), "normals": painter.normals()}
@@ -111,10 +112,6 @@ def kept_stages(path: Path) -> list[StageMesh]:
         label = f"iteration {int(iteration)}" + (", depth fusion" if kind == "provisional" else "")
         stages.append(StageMesh(label, verts, faces))
     return stages
-
-
-def _bytes(image) -> np.ndarray:
-    return (image.clamp(0, 1) * 255).round().byte().permute(1, 2, 0).cpu().numpy()
 
 
 def _file_name(view: View) -> str:

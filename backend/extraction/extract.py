@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import torch
 
-from milo.backend.config import Config, with_overrides
+from milo.backend.config import with_overrides
 from milo.backend.data.ply import write_mesh
-from milo.backend.data.runs import require_run, scene_of
+from milo.backend.data.runs import config_of, require_run, scene_of
 from milo.backend.data.scene import load_scene
 from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.scale import scene_scale
@@ -39,8 +38,7 @@ def extract(run_dir: str | Path, output: str | Path | None = None, overrides: It
     """
     run_dir = Path(run_dir)
     require_run(run_dir, "splats.ply")
-    config = Config.from_dict(json.loads((run_dir / "config.json").read_text(encoding="utf-8")))
-    config = with_overrides(config, overrides)
+    config = with_overrides(config_of(run_dir), overrides)
     loaded = load_scene(scene or scene_of(run_dir), config.data)
     gaussians = load_gaussians(run_dir / "splats.ply")
     logits = gaussians.base_occupancy + gaussians.occupancy_shift.detach()

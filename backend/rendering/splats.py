@@ -53,7 +53,7 @@ def render_geometry(splats: Splats, camera, background: Tensor | None = None, *,
 
 @torch.no_grad()
 def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int],
-                background: Tensor | None = None) -> Picture:
+                background: Tensor | None = None, *, near: float = 0.2) -> Picture:
     """A picture of Gaussians from any pinhole camera, also of Gaussians that were moved, turned and scaled as a whole.
 
     Args:
@@ -62,6 +62,7 @@ def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int
         K: [3, 3] pixels.
         size: (height, width).
         background: [3] in [0, 1]; black if None.
+        near: Gaussians whose centre is nearer than this are not drawn, in the units of the Gaussians at rest.
 
     Returns:
         Picture; depth in the camera's units, that is, scaled as the Gaussians are.
@@ -70,5 +71,6 @@ def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int
     rigid = viewmat.clone()
     rigid[:3] /= scale      # seen from `scale` times nearer, everything is `scale` times smaller: the same picture
     drawn = rasterize_geometry(splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
-                               splats.sh_rest, rigid, K, size, sh_degree=splats.sh_degree, background=background)
+                               splats.sh_rest, rigid, K, size, sh_degree=splats.sh_degree, background=background,
+                               near=near)
     return Picture(drawn.image.clamp(0, 1), drawn.median_depth * scale, drawn.alpha)

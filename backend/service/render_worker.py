@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import os
 import sys
 import traceback
@@ -37,15 +38,24 @@ def paint_gaussians(file: Path, device: str) -> Callable:
     from milo.backend.gaussians.files import load_gaussians
     from milo.backend.rendering.splats import render_view
 
+    near = splat_near(file.parent)
     splats = load_gaussians(file).splats().detach()
     splats = type(splats)(*(value.to(device) if isinstance(value, torch.Tensor) else value for value in splats))
 
     def draw(viewmat, K, size, background):
         tensors = (torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in (viewmat, K, background))
         viewmat, K, background = tensors
-        return tuple(tensor.cpu().numpy() for tensor in render_view(splats, viewmat, K, size, background))
+        return tuple(tensor.cpu().numpy() for tensor in render_view(splats, viewmat, K, size, background, near=near))
 
     return draw
+
+
+def splat_near(run: Path) -> float:
+    """Depth up to which this run's Gaussians are not drawn, world units: it follows the size of the scene."""
+    try:
+        return float(json.loads((run / "run.json").read_text("utf-8"))["splat_near"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.2   # the rasterisers' own: splats are there before the run has said how it went
 
 
 def newest_splats(folder: Path) -> Path:

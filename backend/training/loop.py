@@ -167,11 +167,13 @@ class Training:
             wanted = min(wanted, config.reinit_max)
         scores = self._scores(half, population.statistics.culled)
         densify.prune_intersections(population, scores, config)
-        self.on_event(k, "reinit")
-        self._refresh_filter(half, k)
+        self._changed(k, "reinit", half)
         points, colors = densify.depth_points(
             self.gaussians.splats().detach(), views, population.statistics.culled, max(1, wanted // len(views)),
             self.scale.splat_near, self.background, self.generator)
+        if not len(points):
+            raise TrainingError(f"The Gaussians are all transparent at iteration {k}: there is nothing to start anew "
+                                "from. The photos and the cameras do not seem to belong together; check the scene.")
         population.restart(self._new_gaussians(points, colors, self.gaussians.storage_degree))
         self._refresh_filter(half, k)
 

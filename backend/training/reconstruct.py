@@ -82,6 +82,9 @@ class _Run:
             self.directory.clear()
         state = checkpoint.load_newest(self.directory.checkpoints) if self.resume else None
         if state is not None:
+            if state["photos"] != self._photos():
+                raise TrainingError(f"The checkpoints in {self.directory.checkpoints} are of other photos. Give "
+                                    "another folder for this run, or start it afresh (--fresh).")
             self.training.load_state_dict(state["training"])
             self.seconds, self.psnr = dict(state["seconds"]), state["psnr"]
             self.saved_at = state["iteration"]
@@ -143,12 +146,15 @@ class _Run:
         if self.psnr is not None:
             self.pending.append({"iteration": self.training.iteration, "psnr": self.psnr})
 
+    def _photos(self) -> list[str]:
+        return [view.camera.name for view in self.scene.train]
+
     def _checkpoint(self) -> None:
         self._flush()
         if self.training.iteration == self.saved_at:
             return
         state = {"iteration": self.training.iteration, "training": self.training.state_dict(),
-                 "seconds": dict(self.seconds), "psnr": self.psnr}
+                 "photos": self._photos(), "seconds": dict(self.seconds), "psnr": self.psnr}
         self._timed("saving", lambda: checkpoint.save_checkpoint(self.directory.checkpoints, state,
                                                                  self.config.run.keep_checkpoints))
         self.saved_at = self.training.iteration
@@ -191,7 +197,8 @@ class _Run:
         self.directory.write_json("run.json", {
             "scene": self.scene.name, "scene_path": str(self.scene.path.resolve()), "stopped": stopped,
             "iteration": self.training.iteration, "psnr": self.psnr, "gaussians": len(self.training.gaussians),
-            "vertices": self.vertices, "seconds": seconds, "peak_memory_bytes": peak_memory()})
+            "vertices": self.vertices, "splat_near": self.training.scale.splat_near, "seconds": seconds,
+            "peak_memory_bytes": peak_memory()})
         return Finished(self.directory.splats, self.directory.mesh, seconds, self.psnr, stopped)
 
     def _timed(self, stage: str, work: Callable):

@@ -65,7 +65,7 @@ def held_out_psnr(training: Training) -> float | None:
 
 def _render(training: Training, camera) -> Tensor:
     return render_view(training.gaussians.splats().detach(), camera.viewmat, camera.K, camera.size,
-                       training.background).image
+                       training.background, near=training.scale.splat_near).image
 
 
 def as_bytes(image: Tensor) -> np.ndarray:

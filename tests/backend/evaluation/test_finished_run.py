@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -80,6 +81,27 @@ def test_a_run_without_its_scene(run, tmp_path):
     with pytest.raises(SceneError, match="with --scene"):
         open_run(run)
     assert open_run(run, SUZANNE).scene.name == "suzanne"
+
+
+def test_a_damaged_record_is_named(run):
+    (run / "config.json").write_text('{"format": 1, ')
+    with pytest.raises(SceneError, match=r"config\.json: it cannot be read"):
+        open_run(run)
+
+
+def test_splats_nearer_than_the_default_near_plane_are_drawn(run):
+    """The near plane follows the scene's size: a tiny scene is as visible as a large one."""
+    def smaller(view):
+        viewmat = view.camera.viewmat.clone()
+        viewmat[:3, 3] *= 0.02
+        return dataclasses.replace(view, camera=dataclasses.replace(view.camera, viewmat=viewmat))
+
+    opened = open_run(run)
+    small = dataclasses.replace(
+        opened, scene=dataclasses.replace(opened.scene, train=[smaller(view) for view in opened.scene.train]),
+        splats=opened.splats._replace(means=opened.splats.means * 0.02, scales=opened.splats.scales * 0.02))
+    view = opened.scene.test[0]
+    assert torch.allclose(small.splat_image(smaller(view)), opened.splat_image(view), atol=2e-3)
 
 
 @pytest.mark.parametrize("missing, words", [("config.json", "not the folder of a run"), ("mesh.ply", "not finished"),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stream of a whole run, its folder, and stopping and resuming it (extraction is replaced by a triangle)."""
 
+import dataclasses
 import json
 
 import pytest
@@ -61,6 +62,13 @@ def test_a_stopped_run_goes_on(ball, short_config, tmp_path):
     assert rest[-1].splats.read_bytes() == whole.splats.read_bytes()
     metrics = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["iteration"] for line in metrics if "loss" in line] == [10, 20, 30, 40]
+
+
+def test_checkpoints_of_other_photos_are_refused(ball, short_config, tmp_path):
+    list(reconstruct(ball, short_config(**{"schedule.iterations": 3}), tmp_path))
+    other = dataclasses.replace(ball, train=ball.train[1:])
+    with pytest.raises(TrainingError, match="of other photos"):
+        list(reconstruct(other, short_config(**{"schedule.iterations": 5}), tmp_path))
 
 
 def test_without_resume_a_run_starts_anew(ball, short_config, tmp_path):
