@@ -22,7 +22,7 @@ import bpy
 from . import preferences
 from .connection.backend import READY, STARTING, Backend
 from .connection.job_start import JobStart, Reconstruction
-from .connection.problems import Problem
+from .connection.problems import NoBackend, Problem
 from .connection.watch import Watch
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
 from .scene import mesh_object
@@ -224,7 +224,11 @@ class Session:
 
     def ask(self, message: Any, then: Callable[[Any], None]) -> Future:
         """Send a request; `then` gets the reply in a later poll, a refusal becomes the session's problem."""
-        future = self.backend.client.request(message)
+        if self.backend.client is None:  # it ended between the poll of a button and its press
+            future = Future()
+            future.set_exception(self.backend.problem or NoBackend("No backend is running.", "Start the backend."))
+        else:
+            future = self.backend.client.request(message)
         self._replies.append((future, then))
         return future
 

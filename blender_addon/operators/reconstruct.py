@@ -128,10 +128,15 @@ class MILO_OT_cancel(Operator):
 
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
-        can = session.current().job_state in ("starting", *session.ACTIVE, "paused")
-        if not can:
-            cls.poll_message_set("No reconstruction is running")
-        return can
+        now = session.current()
+        why_not = ""
+        if now.job_state not in ("starting", *session.ACTIVE, "paused"):
+            why_not = "No reconstruction is running"
+        elif now.job_state == "paused" and now.backend.state != READY:
+            why_not = "The backend is not running: start it first"
+        if why_not:
+            cls.poll_message_set(why_not)
+        return not why_not
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         session.current().cancel()
