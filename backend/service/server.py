@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import zmq
@@ -137,7 +138,7 @@ class Server:
             self._let_in()
             self._receive()
             for call in self.mailbox.take():
-                call()
+                self._do(call)
             self.jobs.tick()
             self.renderers.tick()
             self._tell_changes()
@@ -152,6 +153,14 @@ class Server:
             if now >= next_logs:
                 next_logs = now + LOGS_EVERY_S
                 self.jobs.limit_logs()
+
+    @staticmethod
+    def _do(call: Callable[[], None]) -> None:
+        """What fails for one job, on a full disk say, must not take the others down."""
+        try:
+            call()
+        except Exception:
+            log.exception("a posted call failed")
 
     def stop(self) -> None:
         """Ask the workers to save, and end the loop when they have ended. A second call does not wait for them."""
