@@ -142,8 +142,6 @@ class MeshConfig:
     labels_weight: float = 0.005
     label_loss: Literal["parity", "masked"] = "parity"   # parity: mean BCE x share of occupied labels (Q12)
     depth_ratio: float = 1.0          # share of the median depth in the maps compared with the mesh
-    filter_large_edges: bool = True
-    collapse_large_edges: bool = False
     trunc: float = 0.002              # truncation of depth fusion, x extent
     antialias: bool = True            # silhouette gradients of the mesh depth
     near: float = 1e-3                # x extent

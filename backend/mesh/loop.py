@@ -15,7 +15,7 @@ from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.depth_normals import depth_normals
 from milo.cuda_ext.tets import tet_topology
 
-from .events import mesh_due, mesh_events
+from .events import mesh_events
 from .fields import fused_sdf, median_depths, occupancy_labels
 from .losses import center_loss, depth_loss, label_loss, normal_loss
 from .occupancy import occupancy_from_sdf, reset_occupancy, sdf_from_logits
@@ -46,10 +46,6 @@ class MeshInLoop:
         self.chosen: Tensor | None = None
         self.topology = None
         self.labels: Tensor | None = None
-
-    def due(self, k: int) -> bool:
-        """True if the mesh takes part in iteration k."""
-        return mesh_due(self.config, k)
 
     def invalidate(self) -> None:
         """Forget everything that refers to Gaussians by index; the next due iteration starts afresh."""

@@ -11,7 +11,7 @@ from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 
 from .fields import fused_sdf, median_depths
-from .pivots import gaussian_pivots
+from .pivots import PIVOTS, gaussian_pivots
 from .surface import extract_surface, triangulate
 
 
@@ -23,12 +23,12 @@ def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_poi
         splats: activated Gaussians.
         views: training views.
         scale: of the scene.
-        max_points: pivots at most; of more Gaussians the most opaque are taken.
+        max_points: pivots at most, 0 = no limit; of more Gaussians the most opaque are taken.
 
     Returns:
         (verts [V, 3] float, faces [F, 3] int32), both empty if there is no surface yet.
     """
-    limit = max_points // 9
+    limit = max_points // PIVOTS if max_points > 0 else len(splats.means)
     means, scales, quats, share = splats.means, splats.scales, splats.quats, 1.0
     if len(means) > limit:
         chosen = splats.opacities.topk(limit).indices.sort().values
