@@ -8,8 +8,6 @@ PYTHON311 ?= $(shell command -v python3.11 || echo $(PYTHON))
 TORCH ?= torch==2.13.0
 BPY ?= 4.5.15
 BPY_ALL := 4.2.23 4.5.15 5.0.1
-NEWER_BPY := 5.2.3
-PYTHON313 ?= $(shell command -v python3.13)
 
 BIN := .venv/bin
 SOURCES := $(shell find protocol cuda_ext backend -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml
@@ -45,11 +43,6 @@ all: .venv/installed
 	$(PYTHON311) -m venv .venv-bpy-$*
 	.venv-bpy-$*/bin/pip install --quiet --upgrade pip
 	.venv-bpy-$*/bin/pip install --quiet bpy==$* pytest
-	touch $@
-
-.venv-bpy-$(NEWER_BPY)/ready:
-	$(PYTHON313) -m venv .venv-bpy-$(NEWER_BPY)
-	.venv-bpy-$(NEWER_BPY)/bin/pip install --quiet bpy==$(NEWER_BPY) pytest
 	touch $@
 
 # -- what people run ---------------------------------------------------------------------------------------------------

@@ -116,8 +116,8 @@ def _gpu():
 
 
 def _nvrtc():
-    found = [name for name in ("cuda-core", "cuda-bindings", "nvidia-cuda-nvrtc") if _version(name)]
-    if len(found) == 3:
+    found = [name for name in ("cuda-bindings", "nvidia-cuda-nvrtc") if _version(name)]
+    if len(found) == 2:
         return "good", ", ".join(f"{name} {_version(name)}" for name in found)
     return "missing", "the CUDA compiler NVRTC is not installed; the CPU does not need it"
 

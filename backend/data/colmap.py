@@ -251,7 +251,9 @@ def _binary_points(path: Path) -> Iterator[tuple]:
 
 
 def _lines(path: Path) -> list[str]:
-    return [line for line in path.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    # Names of files are bytes that need not be UTF-8; as in binary models.
+    text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    return [line for line in text.splitlines() if not line.startswith("#")]
 
 
 def _damaged_line(path: Path, line: str) -> SceneError:

@@ -6,6 +6,7 @@ Pixels are taken as stored: EXIF orientation is ignored, as COLMAP does, because
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -80,12 +81,17 @@ def resize(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
     return np.array(Image.fromarray(pixels).resize((width, height), Image.Resampling.BICUBIC))
 
 
+# What Pillow is known to raise over damaged files.
+_DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, struct.error,
+            Image.DecompressionBombError)
+
+
 def _opened(path: Path) -> Image.Image:
     if not path.is_file():
         raise ImageError(path, "the image is missing", "Put it back, or leave it out of the scene")
     try:
         return Image.open(path)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
         raise ImageError(path, f"this is not a readable image ({_short(error)})", "Replace or remove it") from error
 
 
@@ -93,7 +99,7 @@ def _decode(image: Image.Image, path: Path) -> None:
     """Decode all pixels now, so that a truncated file is found here."""
     try:
         image.load()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except _DAMAGED as error:
         raise ImageError(path, f"the image is damaged ({_short(error)})", "Copy it again, or remove it") from error
 
 

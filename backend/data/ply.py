@@ -228,8 +228,11 @@ def _write(path: Path, header: list[str], *tables: np.ndarray) -> None:
     """Write a little-endian binary PLY beside its place, then move it there."""
     text = "\n".join(["ply", "format binary_little_endian 1.0", *header, "end_header", ""])
     partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(text.encode("ascii"))
-        for table in tables:
-            file.write(table.tobytes())
-    os.replace(partial, path)
+    try:
+        with partial.open("wb") as file:
+            file.write(text.encode("ascii"))
+            for table in tables:
+                file.write(table.tobytes())
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)

@@ -149,7 +149,7 @@ def _held_out(path: Path, posed: PosedImages, config: DataConfig) -> frozenset[s
 def _load_views(path: Path, images: list[PosedImage], config: DataConfig) -> list[tuple]:
     """(camera, image, mask) of each image, decoded in parallel, colours premultiplied where there is a mask."""
     unmasked = [image.name for image in images if image.mask is None]
-    if 0 < len(unmasked) < len(images) and any(image.mask for image in images):
+    if 0 < len(unmasked) < len(images):
         raise ImageError(path / config.masks, f"{len(unmasked)} of {len(images)} images have no mask: "
                          f"{listed(unmasked)}", "Add the masks, or remove the folder")
     with ThreadPoolExecutor(os.cpu_count()) as pool:

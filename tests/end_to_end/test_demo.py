@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The whole way, small: the demo on a shrunken schedule, with real Blender, real sockets, real workers, real training."""
+"""The whole way, small: the demo on a shrunken schedule, with real Blender, sockets, workers and training."""
 
 import json
 import os
