@@ -42,7 +42,7 @@ struct LanePixels {
 template <class T>
 struct Stage {
     Splat<T> splat[32];
-    int gaussian[32];
+    int gaussian[32], slot[32];
 
     __device__ void fill(const Cells& cells, const Splat<T>* splats, int first, int last) {
         constexpr int chunks = sizeof(Splat<T>) / sizeof(float4), at_once = 32 / chunks;
@@ -50,6 +50,7 @@ struct Stage {
         const int mine = lane < count ? cells.gaussian[first + lane] : 0;
         __syncwarp();   // all have read the last batch
         gaussian[lane] = mine;
+        if (cells.slot) slot[lane] = lane < count ? cells.slot[first + lane] : 0;
         float4* to = reinterpret_cast<float4*>(splat);
         for (int k = 0; k < 32; k += at_once) {
             const int entry = k + lane / chunks, i = __shfl_sync(kWholeWarp, mine, entry);
@@ -62,7 +63,7 @@ struct Stage {
     }
 };
 
-// visit(splat, position, gaussian), nearest first, until `ended()` is true in every lane.
+// visit(splat, position, gaussian, slot), nearest first, until `ended()` is true in every lane.
 template <class T, class Ended, class Visit>
 __device__ __forceinline__ void walk_cell(Stage<T>& stage, const Cells& cells, const Splat<T>* splats, int first,
                                           int last, Ended ended, Visit visit) {
@@ -70,7 +71,7 @@ __device__ __forceinline__ void walk_cell(Stage<T>& stage, const Cells& cells, c
         if (__all_sync(kWholeWarp, ended())) return;
         stage.fill(cells, splats, batch, last);
         const int count = min(32, last - batch);
-        for (int j = 0; j < count; ++j) visit(stage.splat[j], batch + j, stage.gaussian[j]);
+        for (int j = 0; j < count; ++j) visit(stage.splat[j], batch + j, stage.gaussian[j], stage.slot[j]);
     }
 }
 
@@ -79,20 +80,24 @@ __device__ __forceinline__ int warp_max(int value) {
     return value;
 }
 
-// Sums of 16 values over the warp in 16 exchanges: at each step a lane hands half of its values to its partner.
-// Returns the total of value[lane / 2].
+// Halves the number of values: a lane hands one half of its values to its partner and adds the partner's other half.
+template <int half, class T>
+__device__ __forceinline__ void exchange_halves(T (&value)[16]) {
+    const bool upper = threadIdx.x & (2 * half);
+#pragma unroll
+    for (int k = 0; k < half; ++k) {
+        const T give = upper ? value[k] : value[k + half], keep = upper ? value[k + half] : value[k];
+        value[k] = keep + __shfl_xor_sync(kWholeWarp, give, 2 * half);
+    }
+}
+
+// Sums of 16 values over the warp in 16 exchanges.  Returns the total of value[lane / 2].
 template <class T>
 __device__ __forceinline__ T warp_sums(T (&value)[16]) {
-    const int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int half = 8, step = 16; half > 0; half /= 2, step /= 2) {
-        const bool upper = lane & step;
-#pragma unroll
-        for (int k = 0; k < half; ++k) {
-            const T give = upper ? value[k] : value[k + half], keep = upper ? value[k + half] : value[k];
-            value[k] = keep + __shfl_xor_sync(kWholeWarp, give, step);
-        }
-    }
+    exchange_halves<8>(value);
+    exchange_halves<4>(value);
+    exchange_halves<2>(value);
+    exchange_halves<1>(value);
     return value[0] + __shfl_xor_sync(kWholeWarp, value[0], 1);
 }
 

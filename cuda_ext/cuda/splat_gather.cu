@@ -17,14 +17,14 @@ struct alignas(4 * sizeof(T)) Four {
 
 // totals: [N, 16], written for Gaussians with slots.  One warp per Gaussian, nearest first; a lane adds a quarter of
 // every eighth slot.
-KERNEL add_slots(const long long* order, const int* ends, const int* touched, const Four* slots, int count,
-                 Four* totals) {
+KERNEL add_slots(const long long* order, const int* ends, const Four* slots, int count, Four* totals) {
     constexpr int quarters = kSums / 4;
     const long long k = thread_index() / 32;
     const int lane = threadIdx.x % 32;
     if (k >= count) return;
-    const int i = static_cast<int>(order[k]), end = ends[k], begin = end - touched[i];
+    const int end = ends[k], begin = k ? ends[k - 1] : 0;
     if (begin == end) return;
+    const long long i = order[k];
     Four total = {{0, 0, 0, 0}};
 #pragma unroll 4
     for (int slot = begin + lane / quarters; slot < end; slot += 32 / quarters) {
@@ -33,21 +33,46 @@ KERNEL add_slots(const long long* order, const int* ends, const int* touched, co
     }
     for (int step = quarters; step < 32; step *= 2)
         for (int c = 0; c < 4; ++c) total.v[c] += __shfl_xor_sync(kWholeWarp, total.v[c], step);
-    if (lane < quarters) totals[static_cast<long long>(i) * quarters + lane] = total;
+    if (lane < quarters) totals[i * quarters + lane] = total;
 }
 
 namespace {
 
+template <class Row>
+__device__ void copy_rows(Row* to, const Row* from, int size) {
+    for (int k = threadIdx.x; k < size; k += blockDim.x) to[k] = from[k];
+}
+
+// One thread per Gaussian.  The block's rows of spherical harmonics pass through dynamic shared memory, where their
+// gradients take their place: threads that each walk a row of 45 numbers touch a line of memory per number.
 template <bool geometry>
-__device__ void gaussian_gradients(const Gaussians<T>& g, const int* touched, const T* totals, const T* viewmat,
-                                   const T* K, int width, int height, T low_pass, const GaussianGrads<T>& out) {
-    const long long i = thread_index();
-    if (i >= g.count) return;
-    if (touched[i] == 0) return write_no_gradients(out, i, g.rest);
-    const Camera<T> camera = make_camera(viewmat, K, width, height);
-    T sum[kSums];
-    for (int c = 0; c < kSums; ++c) sum[c] = totals[i * kSums + c];
-    gaussian_backward<geometry>(camera, camera.centre(), g, low_pass, i, sum, out);
+__device__ void gaussian_gradients(Gaussians<T> g, const int* touched, const T* totals, const T* viewmat, const T* K,
+                                   int width, int height, T low_pass, GaussianGrads<T> out) {
+    extern __shared__ __align__(16) char shared[];
+    T* const rows = reinterpret_cast<T*>(shared);
+    const long long first = static_cast<long long>(blockIdx.x) * blockDim.x, left = g.count - first;
+    const int count = static_cast<int>(left < blockDim.x ? left : blockDim.x), local = threadIdx.x;
+    if (count <= 0) return;
+    const long long offset = 3 * g.rest * first;
+    copy_rows(rows, g.sh_rest + offset, 3 * g.rest * count);
+    __syncthreads();
+
+    // From here on Gaussians count from the first of the block.
+    T* const g_rest = out.sh_rest + offset;
+    g = {count, g.means + 3 * first, g.scales + 3 * first, g.quats + 4 * first, g.opacities + first,
+         g.sh_dc + 3 * first, rows, g.rest, g.sh_degree, nullptr};
+    out = {out.means + 3 * first, out.scales + 3 * first, out.quats + 4 * first, out.opacities + first,
+           out.sh_dc + 3 * first, rows, out.screen ? out.screen + 3 * first : nullptr};
+    if (local < count && touched[first + local]) {
+        const Camera<T> camera = make_camera(viewmat, K, width, height);
+        T sum[kSums];
+        for (int c = 0; c < kSums; ++c) sum[c] = totals[(first + local) * kSums + c];
+        gaussian_backward<geometry>(camera, camera.centre(), g, low_pass, local, sum, out);
+    } else if (local < count) {
+        write_no_gradients(out, local, g.rest);
+    }
+    __syncthreads();
+    copy_rows(g_rest, rows, 3 * g.rest * count);
 }
 
 }  // namespace
@@ -71,11 +96,10 @@ KERNEL train_gradients(const T* means, const T* scales, const T* quats, const T*
 }
 
 // sums: [N], of one value a slot.  One thread per Gaussian, nearest first.
-KERNEL add_weights(const long long* order, const int* ends, const int* touched, const T* slots, int count, T* sums) {
+KERNEL add_weights(const long long* order, const int* ends, const T* slots, int count, T* sums) {
     const long long k = thread_index();
     if (k >= count) return;
-    const int i = static_cast<int>(order[k]), end = ends[k];
     T sum = 0;
-    for (int slot = end - touched[i]; slot < end; ++slot) sum += slots[slot];
-    sums[i] = sum;
+    for (int slot = k ? ends[k - 1] : 0; slot < ends[k]; ++slot) sum += slots[slot];
+    sums[order[k]] = sum;
 }

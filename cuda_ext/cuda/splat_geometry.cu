@@ -11,12 +11,13 @@ namespace {
 using T = Scalar;
 
 // Sums of the gradients of a cell's Gaussians, one row of 16 a slot.  planes: depth and normal have gradients.
+// absolute: the sum of absolute values is wanted.
 template <bool planes>
 __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const T* viewmat, const T* K, int width,
                                int height, const T* image, const T* expected_image, const T* normal_image,
                                const T* transmittance, const T* normal_length, const int* median_at,
                                const int* drawn_end, const T* g_image, const T* g_alpha_image, const T* g_expected,
-                               const T* g_median, const T* g_normal, T* sums) {
+                               const T* g_median, const T* g_normal, bool absolute, T* sums) {
     __shared__ Stage<T> stages[kCellWarps];
     Stage<T>& stage = stages[threadIdx.x / 32];
     const LanePixels at(cells, width, height);
@@ -58,7 +59,7 @@ __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const
     }
     stop = warp_max(stop);
 
-    walk_cell(stage, cells, splats, at.first, stop, [] { return false; }, [&](const Splat<T>& splat, int k, int) {
+    walk_cell(stage, cells, splats, at.first, stop, [] { return false; }, [&](const Splat<T>& splat, int k, int, int slot) {
         const MeanPull<T> pull = make_mean_pull(camera, splat.falloff);
         const T dx = splat.mean.x - T(at.x);
         Vec3<T> colour = {0, 0, 0}, normal = {0, 0, 0};
@@ -87,7 +88,7 @@ __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const
             q0 += q;
             q1 += q * dy;
             q2 += q * dy * dy;
-            pulled += magnitude(q) * pull.size(u, dy);
+            if (absolute) pulled += magnitude(q) * pull.size(u, dy);
         }
         T total = 0;
         if (__any_sync(kWholeWarp, drawn)) {
@@ -100,7 +101,7 @@ __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const
             sum[kSumNormal] = normal.x, sum[kSumNormal + 1] = normal.y, sum[kSumNormal + 2] = normal.z;
             total = warp_sums(sum);
         }
-        if (at.lane % 2 == 0) sums[static_cast<long long>(cells.slot[k]) * kSums + at.lane / 2] = total;
+        if (at.lane % 2 == 0) sums[static_cast<long long>(slot) * kSums + at.lane / 2] = total;
     });
     for (int k = stop + at.lane / 16; k < at.last; k += 2)   // behind everything that was drawn
         sums[static_cast<long long>(cells.slot[k]) * kSums + at.lane % 16] = T(0);
@@ -134,7 +135,7 @@ KERNEL blend_geometry(const int* cell_begin, const int* gaussian, const Splat<T>
         return all;
     };
     walk_cell(stages[threadIdx.x / 32], cells, splats, at.first, at.last, ended,
-              [&](const Splat<T>& splat, int k, int) {
+              [&](const Splat<T>& splat, int k, int, int) {
         const T dx = splat.mean.x - T(at.x);
 #pragma unroll
         for (int p = 0; p < kLanePixels; ++p) {
@@ -180,17 +181,18 @@ KERNEL blend_geometry_backward(const int* cell_begin, const int* gaussian, const
                                const T* viewmat, const T* K, int width, int height, const T* image, const T* expected,
                                const T* normal, const T* transmittance, const T* normal_length, const int* median_at,
                                const int* drawn_end, const T* g_image, const T* g_alpha, const T* g_expected,
-                               const T* g_median, const T* g_normal, T* sums) {
+                               const T* g_median, const T* g_normal, bool absolute, T* sums) {
     blend_backward<true>({cell_begin, gaussian, slot}, splats, viewmat, K, width, height, image, expected, normal,
                          transmittance, normal_length, median_at, drawn_end, g_image, g_alpha, g_expected, g_median,
-                         g_normal, sums);
+                         g_normal, absolute, sums);
 }
 
 // As above, without gradients of depth and normal.
 KERNEL blend_colour_backward(const int* cell_begin, const int* gaussian, const int* slot, const Splat<T>* splats,
                              const T* viewmat, const T* K, int width, int height, const T* image,
-                             const T* transmittance, const int* drawn_end, const T* g_image, const T* g_alpha, T* sums) {
+                             const T* transmittance, const int* drawn_end, const T* g_image, const T* g_alpha,
+                             bool absolute, T* sums) {
     blend_backward<false>({cell_begin, gaussian, slot}, splats, viewmat, K, width, height, image, nullptr, nullptr,
                           transmittance, nullptr, nullptr, drawn_end, g_image, g_alpha, nullptr, nullptr, nullptr,
-                          sums);
+                          absolute, sums);
 }

@@ -23,6 +23,7 @@ __device__ long long depth_key(double depth) { return __double_as_longlong(depth
 using DepthKey = decltype(depth_key(T()));
 
 constexpr int kCellsPerTile = kTile / kCell;
+constexpr int kListLanes = 8;
 
 template <bool geometry>
 __device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int width, int height, T low_pass, T near_plane,
@@ -54,21 +55,31 @@ __device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int w
     keys[i] = count ? depth_key(at.projection.p.z) : depth_key(T(1) / T(0));   // infinity: last
 }
 
-// One thread per Gaussian, nearest first.  ends: [N] sum of touched up to and with each Gaussian of the order.
+// Eight lanes per Gaussian, nearest first: each takes every eighth row.  ends: [N] sum of touched up to and with each
+// Gaussian of the order.
 template <class Key>
 __device__ void list_cells(const long long* order, const int* ends, const int* touched, const TileRect* rects,
                            const Outline<T>* outlines, int count, int cells_x, Key* cell_of, int* gaussian_of) {
-    const long long k = thread_index();
-    if (k >= count) return;
-    const int i = static_cast<int>(order[k]), n = touched[i];
+    const long long k = thread_index() / kListLanes;
+    const int lane = threadIdx.x % kListLanes, i = k < count ? static_cast<int>(order[k]) : 0;
+    const int n = k < count ? touched[i] : 0;
+    const unsigned group = ((1u << kListLanes) - 1) << (threadIdx.x % 32 - lane);
     if (n == 0) return;
     int next = ends[k] - n;
-    for (int row = rects[i].y0; row < rects[i].y1; ++row) {
-        const int2 columns = row_cells(outlines[i], rects[i], row);
-        for (int column = columns.x; column < columns.y; ++column, ++next) {
-            cell_of[next] = static_cast<Key>(row * cells_x + column);
-            gaussian_of[next] = i;
+    for (int first = rects[i].y0; first < rects[i].y1; first += kListLanes) {
+        const int row = first + lane;
+        const int2 columns = row < rects[i].y1 ? row_cells(outlines[i], rects[i], row) : int2{0, 0};
+        const int length = max(0, columns.y - columns.x);
+        int end = length;
+        for (int step = 1; step < kListLanes; step *= 2) {
+            const int before = __shfl_up_sync(group, end, step, kListLanes);
+            if (lane >= step) end += before;
         }
+        for (int j = 0; j < length; ++j) {
+            cell_of[next + end - length + j] = static_cast<Key>(row * cells_x + columns.x + j);
+            gaussian_of[next + end - length + j] = i;
+        }
+        next += __shfl_sync(group, end, kListLanes - 1, kListLanes);
     }
 }
 

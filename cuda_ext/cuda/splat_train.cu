@@ -49,7 +49,7 @@ KERNEL blend_train(const int* cell_begin, const int* gaussian, const Splat<T>* s
         end[p] = at.first;
     }
     walk_cell(stages[threadIdx.x / 32], cells, splats, at.first, at.last, [&] { return all_ended(light); },
-              [&](const Splat<T>& splat, int k, int i) {
+              [&](const Splat<T>& splat, int k, int i, int) {
         const T dx = splat.mean.x - T(at.x);
 #pragma unroll
         for (int p = 0; p < kLanePixels; ++p) {
@@ -77,10 +77,10 @@ KERNEL blend_train(const int* cell_begin, const int* gaussian, const Splat<T>* s
 }
 
 // Sums of the gradients of a cell's Gaussians, one row of 16 a slot.
-KERNEL blend_train_backward(const int* cell_begin, const int* gaussian, const int* slot, const Splat<T>* splats, int width,
+KERNEL blend_train_backward(const int* cell_begin, const int* gaussian, const int* slots, const Splat<T>* splats, int width,
                             int height, const T* image, const int* drawn_end, const T* g_image, T* sums) {
     __shared__ Stage<T> stages[kCellWarps];
-    const Cells cells = {cell_begin, gaussian, slot};
+    const Cells cells = {cell_begin, gaussian, slots};
     const LanePixels at(cells, width, height);
     const long long pixels = static_cast<long long>(width) * height;
     T light[kLanePixels], remaining[kLanePixels];
@@ -102,7 +102,7 @@ KERNEL blend_train_backward(const int* cell_begin, const int* gaussian, const in
     stop = warp_max(stop);
 
     walk_cell(stages[threadIdx.x / 32], cells, splats, at.first, stop, [] { return false; },
-              [&](const Splat<T>& splat, int k, int) {
+              [&](const Splat<T>& splat, int k, int, int slot) {
         const T dx = splat.mean.x - T(at.x);
         Vec3<T> colour = {0, 0, 0};
         T q0 = 0, q1 = 0, q2 = 0, moved0 = 0, moved1 = 0;
@@ -131,24 +131,24 @@ KERNEL blend_train_backward(const int* cell_begin, const int* gaussian, const in
             T sum[kSums] = {colour.x, colour.y, colour.z, q0, moved0 * dx, moved1, q0 * dx * dx, q1 * dx, q2};
             total = warp_sums(sum);
         }
-        if (at.lane % 2 == 0) sums[static_cast<long long>(cells.slot[k]) * kSums + at.lane / 2] = total;
+        if (at.lane % 2 == 0) sums[static_cast<long long>(slot) * kSums + at.lane / 2] = total;
     });
     for (int k = stop + at.lane / 16; k < at.last; k += 2)   // behind everything that was drawn
         sums[static_cast<long long>(cells.slot[k]) * kSums + at.lane % 16] = T(0);
 }
 
 // weights: one a slot, zeros before.  area_proj, area_max: [N] zeros before, pixels drawn on and owned.
-KERNEL blend_stats(const int* cell_begin, const int* gaussian, const int* slot, const Splat<T>* splats, int width,
+KERNEL blend_stats(const int* cell_begin, const int* gaussian, const int* slots, const Splat<T>* splats, int width,
                    int height, T* weights, int* area_proj, int* area_max) {
     __shared__ Stage<T> stages[kCellWarps];
-    const Cells cells = {cell_begin, gaussian, slot};
+    const Cells cells = {cell_begin, gaussian, slots};
     const LanePixels at(cells, width, height);
     T light[kLanePixels];
     Owner owner[kLanePixels];
 #pragma unroll
     for (int p = 0; p < kLanePixels; ++p) light[p] = at.inside[p] ? T(1) : T(-1);
     walk_cell(stages[threadIdx.x / 32], cells, splats, at.first, at.last, [&] { return all_ended(light); },
-              [&](const Splat<T>& splat, int k, int i) {
+              [&](const Splat<T>& splat, int, int i, int slot) {
         const T dx = splat.mean.x - T(at.x);
         T weight = 0;
         int drawn = 0;
@@ -164,7 +164,7 @@ KERNEL blend_stats(const int* cell_begin, const int* gaussian, const int* slot, 
         if (drawn == 0) return;
         weight = warp_sum(weight);
         if (at.lane == 0) {
-            weights[cells.slot[k]] = weight;
+            weights[slot] = weight;
             atomicAdd(area_proj + i, drawn);
         }
     });
@@ -186,7 +186,7 @@ KERNEL blend_depth(const int* cell_begin, const int* gaussian, const Splat<T>* s
 #pragma unroll
     for (int p = 0; p < kLanePixels; ++p) light[p] = at.inside[p] ? T(1) : T(-1);
     walk_cell(stages[threadIdx.x / 32], cells, splats, at.first, at.last, [&] { return all_ended(light); },
-              [&](const Splat<T>& splat, int, int i) {
+              [&](const Splat<T>& splat, int, int i, int) {
         const T dx = splat.mean.x - T(at.x);
 #pragma unroll
         for (int p = 0; p < kLanePixels; ++p) {

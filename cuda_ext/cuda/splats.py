@@ -19,6 +19,7 @@ from .runtime import blocks, load
 
 _CELL = 8         # pixels, kCell of splat_cell.cuh
 _CELL_WARPS = 2   # kCellWarps
+_LIST_LANES = 8   # kListLanes of splat_place.cu
 _SUMS = 16        # kSums of splat_backward.h
 _SPLAT = 16       # scalars of a Splat, and of an Outline
 
@@ -46,23 +47,22 @@ class _Scene:
         )  # fmt: skip
         self.order = torch.sort(keys, stable=True).indices
         self.ends = torch.cumsum(self.touched.index_select(0, self.order), 0, dtype=torch.int32)
-        self.instances = int(self.ends[-1]) if count else 0
-
         cells_x, cells_y = -(-width // _CELL), -(-height // _CELL)
         self.cells = cells_x * cells_y
+        self.begin = integers(self.cells + 1)
+        self.instances = int(self.ends[-1]) if count else 0
         if not self.instances:
-            self.begin = torch.zeros(self.cells + 1, dtype=torch.int32, device=device)
+            self.begin.zero_()
             self.gaussian = self.slot = integers(0)
             return
         bits = 16 if self.cells < 2**15 else 32
         cell_of = integers(self.instances, dtype=torch.int16 if bits == 16 else torch.int32)
         gaussian_of = integers(self.instances)
         kernels.launch(
-            f"list_cells_{bits}", blocks(count, 128), 128, self.order, self.ends, self.touched, rects, outlines, count,
-            cells_x, cell_of, gaussian_of,
+            f"list_cells_{bits}", blocks(_LIST_LANES * count, 128), 128, self.order, self.ends, self.touched, rects,
+            outlines, count, cells_x, cell_of, gaussian_of,
         )  # fmt: skip
         cell_of, slot = torch.sort(cell_of, stable=True)
-        self.begin = integers(self.cells + 1)
         self.gaussian, self.slot = integers(self.instances), integers(self.instances)
         kernels.launch(
             f"find_cells_{bits}", blocks(self.instances, 256), 256, cell_of, slot, gaussian_of, self.instances,
@@ -76,22 +76,21 @@ class _Scene:
         """One warp per cell."""
         self._kernels(source).launch(kernel, blocks(self.cells, _CELL_WARPS), 32 * _CELL_WARPS, *args)
 
-    def pixels(self, dtype: torch.dtype) -> Tensor:
-        return torch.empty(self.height, self.width, dtype=dtype, device=self.means.device)
-
     def slots(self) -> Tensor:
         return self.means.new_empty(self.instances, _SUMS)
 
     def gradients(self, kernel: str, slots: Tensor, gaussians: tuple, sh_degree: int, options: tuple, grads) -> None:
         """From sums by slot to the gradients of the parameters."""
         count, kernels = len(self.means), self._kernels("splat_gather.cu")
+        threads = 64
+        shared = threads * 3 * gaussians[5].shape[1] * slots.element_size()   # a row of spherical harmonics a thread
         totals = self.means.new_empty(count, _SUMS)
         kernels.launch(
-            "add_slots", blocks(32 * count, 256), 256, self.order, self.ends, self.touched, slots, count, totals
+            "add_slots", blocks(32 * count, 256), 256, self.order, self.ends, slots, count, totals
         )
         kernels.launch(
-            kernel, blocks(count, 128), 128, *_counted(gaussians, sh_degree), self.touched, totals, self.viewmat,
-            self.K, self.width, self.height, *options, *grads,
+            kernel, blocks(count, threads), threads, *_counted(gaussians, sh_degree), self.touched, totals,
+            self.viewmat, self.K, self.width, self.height, *options, *grads, shared=shared,
         )  # fmt: skip
 
 
@@ -112,12 +111,12 @@ class GeometryFrame:
     ):  # fmt: skip
         frame = cls()
         frame.kernel_size = kernel_size
+        frame.transmittance, frame.normal_length = torch.empty_like(alpha), torch.empty_like(alpha)
+        frame.median_at, frame.drawn_end = (torch.empty_like(alpha, dtype=torch.int32) for _ in range(2))
         frame.scene = scene = _Scene(
             "place_geometry", _counted((means, scales, quats, opacities, sh_dc, sh_rest), sh_degree), viewmat, K,
             height, width, (c_double(kernel_size), c_double(near)), radii,
         )  # fmt: skip
-        frame.transmittance, frame.normal_length = scene.pixels(means.dtype), scene.pixels(means.dtype)
-        frame.median_at, frame.drawn_end = scene.pixels(torch.int32), scene.pixels(torch.int32)
         scene.blend(
             "splat_geometry.cu", "blend_geometry", scene.begin, scene.gaussian, scene.splats, viewmat, K, background,
             width, height, image, alpha, expected_depth, median_depth, normal, frame.transmittance, frame.normal_length,
@@ -131,17 +130,18 @@ class GeometryFrame:
     ):  # fmt: skip
         scene, slots = self.scene, self.scene.slots()
         lists = (scene.begin, scene.gaussian, scene.slot, scene.splats)
+        absolute = grads[6] is not None   # the gradient of screen_grad
         view = (scene.viewmat, scene.K, scene.width, scene.height)
         if g_normal is None:
             scene.blend(
                 "splat_geometry.cu", "blend_colour_backward", *lists, *view, image, self.transmittance, self.drawn_end,
-                g_image, g_alpha, slots,
+                g_image, g_alpha, absolute, slots,
             )  # fmt: skip
         else:
             scene.blend(
                 "splat_geometry.cu", "blend_geometry_backward", *lists, *view, image, expected_depth, normal,
                 self.transmittance, self.normal_length, self.median_at, self.drawn_end, g_image, g_alpha,
-                g_expected_depth, g_median_depth, g_normal, slots,
+                g_expected_depth, g_median_depth, g_normal, absolute, slots,
             )  # fmt: skip
         gaussians = (means, scales, quats, opacities, sh_dc, sh_rest)
         scene.gradients("geometry_gradients", slots, gaussians, sh_degree, (c_double(self.kernel_size),), grads)
@@ -156,12 +156,12 @@ class TrainFrame:
         near, image, radii, area_max,
     ):  # fmt: skip
         frame = cls()
+        frame.drawn_end = torch.empty_like(image[0], dtype=torch.int32)
+        area_max.zero_()
         gaussians = (means, scales, quats, opacities, sh_dc, sh_rest)
         frame.scene = scene = _train_scene(
             _counted(gaussians, sh_degree), cull, viewmat, K, height, width, near, False, radii
         )
-        frame.drawn_end = scene.pixels(torch.int32)
-        area_max.zero_()
         scene.blend(
             "splat_train.cu", "blend_train", scene.begin, scene.gaussian, scene.splats, background, width, height,
             image, frame.drawn_end, area_max,
@@ -192,7 +192,7 @@ def splat_stats(
     )  # fmt: skip
     count = len(means)
     load("splat_gather.cu", means.device, means.dtype).launch(
-        "add_weights", blocks(count, 128), 128, scene.order, scene.ends, scene.touched, weights, count, accum_weights
+        "add_weights", blocks(count, 128), 128, scene.order, scene.ends, weights, count, accum_weights
     )
 
 

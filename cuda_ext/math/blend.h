@@ -46,6 +46,13 @@ MILO_HD V power(const Falloff<T>& f, V sheared_dx, V dy) {
     return V(f.log_opacity) - V(f.half_v) * dy * dy - V(f.half_a) * sheared_dx * sheared_dx;
 }
 
+// For gradients alone: no threshold depends on its last bits.
+template <class V>
+MILO_HD V quotient(V a, V b) { return a / b; }
+#ifdef __CUDA_ARCH__
+__device__ __forceinline__ float quotient(float a, float b) { return __fdividef(a, b); }
+#endif
+
 // A pixel that has ended keeps its transmittance with a minus sign, so that one number holds the whole state.
 template <class V>
 struct BlendStep {
@@ -73,7 +80,7 @@ MILO_HD BlendStep<V> blend_step(V power, V transmittance) {
 // remaining = the same sum composited behind this Gaussian, background included.
 template <class V>
 MILO_HD V alpha_gradient(const BlendStep<V>& step, V transmittance, V value, V remaining) {
-    return transmittance * value - remaining / (V(1) - step.alpha);
+    return transmittance * value - quotient(remaining, V(1) - step.alpha);
 }
 
 }  // namespace milo
