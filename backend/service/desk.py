@@ -156,13 +156,13 @@ class Desk:
 
     def remove_deleted(self) -> None:
         """Remove the folders of jobs that were deleted."""
-        for job in self.jobs.store.deleted():
+        for job in list(self.jobs.deleted):
             self.renderers.close(job)
             others = self.jobs.ids()
 
             def remove(job=job, others=others):
                 self.workspace.remove_job(job, others)
-                self.post(lambda: self.jobs.store.forget(job))
+                self.post(lambda: self.jobs.forget(job))
             self._files.submit(remove)
 
     def expire(self) -> None:

@@ -62,6 +62,7 @@ class Jobs:
         self.store, self.folder, self.launcher, self.devices = store, folder, launcher, devices
         self.post, self.changed = post, changed
         self.stopping = False
+        self.deleted = set(store.deleted())      # jobs whose files are still to be removed
         self._jobs: dict[str, Job] = {}
         for info, place in store.load():
             job = self._jobs[info.job] = Job(info, place)
@@ -130,7 +131,7 @@ class Jobs:
         return found.info
 
     def delete(self, job: str) -> JobInfo:
-        """Forget a job; its folder is removed by whoever watches `store.deleted`, once no worker is in it."""
+        """Forget a job; its folder is removed by whoever watches `deleted`, once no worker is in it."""
         found = self._find(job)
         if found.info.state == "running":
             self._end_worker(found, "delete")
@@ -281,7 +282,16 @@ class Jobs:
                 log.error("The state of job %s could not be saved: %s", job.info.job, error)
         self.changed(job.info.job)
 
+    def forget(self, job: str) -> None:
+        """The files of a deleted job are gone."""
+        self.store.forget(job)
+        self.deleted.discard(job)
+
     def _remove(self, job: Job) -> None:
         del self._jobs[job.info.job]
-        self.store.mark_deleted(job.info.job)
+        self.deleted.add(job.info.job)
+        try:
+            self.store.mark_deleted(job.info.job)
+        except ProtocolError as error:      # a full disk: its files go all the same, which makes room
+            log.error("The deletion of job %s could not be noted: %s", job.info.job, error)
         self.changed(job.info.job)

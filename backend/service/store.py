@@ -46,14 +46,17 @@ class Store:
         return [(MESSAGES["job.info"].read(json.loads(body), "job"), place) for body, place in rows]
 
     def mark_deleted(self, job: str) -> None:
-        """First step of a deletion; the second is `forget`, once the files are gone."""
-        self._db.execute("UPDATE jobs SET deleted = 1 WHERE job = ?", (job,))
+        """First step of a deletion; the second is `forget`, once the files are gone. Raises ProtocolError as `save`."""
+        try:
+            self._db.execute("UPDATE jobs SET deleted = 1 WHERE job = ?", (job,))
+        except sqlite3.OperationalError as error:
+            raise no_space(self._path.parent) from error
 
     def deleted(self) -> list[str]:
         return [job for job, in self._db.execute("SELECT job FROM jobs WHERE deleted")]
 
     def forget(self, job: str) -> None:
-        self._db.execute("DELETE FROM jobs WHERE job = ? AND deleted", (job,))
+        self._db.execute("DELETE FROM jobs WHERE job = ?", (job,))
 
     def close(self) -> None:
         self._db.close()

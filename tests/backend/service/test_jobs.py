@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs with real worker processes: queue, pause, cancel, crashes, a killed server."""
 
+import contextlib
 import os
 import re
 import signal
+import sqlite3
 import time
 
 import pytest
@@ -207,6 +209,24 @@ def test_a_server_that_stops_lets_workers_save(launch):
     assert int((server.home / "jobs" / job / "run" / "checkpoint.txt").read_text()) > 5
     info = launch().client().ask(m.GetJob(job))
     assert (info.state, info.device, info.error) == ("interrupted", "", "")
+
+
+def test_a_database_that_cannot_be_written_does_not_end_the_server(launch):
+    server = launch()
+    client = server.client()
+    doomed, other = (client.start(name, iterations=10_000).job for name in ("doomed", "other"))
+    client.wait(doomed, "running")
+    with contextlib.closing(sqlite3.connect(server.home / "state.sqlite", isolation_level=None)) as held:
+        held.execute("BEGIN IMMEDIATE")
+        client.ask(m.DeleteJob(doomed))
+        time.sleep(7)                                # SQLite waits five seconds for a lock
+    assert client.wait(other, "running", 30).state == "running"
+    deadline = time.monotonic() + 10
+    while (server.home / "jobs" / doomed).exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not (server.home / "jobs" / doomed).exists()
+    server.kill()
+    assert [info.job for info in launch().client().ask(m.ListJobs()).jobs] == [other]
 
 
 def test_two_devices_work_at_once(launch):
