@@ -16,7 +16,7 @@ HOMES = {
     "plyfile": ["backend/data/ply.py", "tests/"],
     "nvdiffrast": ["backend/rendering/", "tests/"],
 }
-SOURCES = [path for folder in ("protocol", "cuda_ext", "backend", "blender_addon", "examples", "tests")
+SOURCES = [path for folder in ("protocol", "cuda_ext", "backend", "blender_addon", "examples", "bench", "tests")
            for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -66,7 +66,8 @@ def test_libraries_stay_in_their_place(library):
 
 
 def test_every_source_file_names_its_licence():
-    files = [*SOURCES, *(ROOT / "cuda_ext").rglob("*.cpp"), *(ROOT / "cuda_ext").rglob("*.h")]
+    files = [*SOURCES, ROOT / "build_addon.py"]
+    files += [path for suffix in ("cpp", "h", "cu", "cuh") for path in (ROOT / "cuda_ext").rglob(f"*.{suffix}")]
     missing = []
     for path in files:
         head = path.read_text(encoding="utf-8")[:300]

@@ -81,6 +81,21 @@ def test_pause_resume_cancel(session, photos):
     assert "photos" in bpy.data.objects
 
 
+def test_a_paused_job_without_its_backend_cannot_be_cancelled(session, photos):
+    choose(photos)
+    bpy.ops.milo.reconstruct()
+    assert session.wait(lambda now: now.refreshes >= 1, 30), session.trouble
+    bpy.ops.milo.pause()
+    assert session.wait(lambda now: now.job_state == "paused", 10)
+    bpy.ops.milo.stop_backend()
+    assert session.wait(lambda now: now.backend.state == "stopped", 10)
+    with pytest.raises(RuntimeError, match="start it first"):
+        bpy.ops.milo.cancel()
+    session.cancel()                                 # as the backend may end between the poll and the press
+    session.poll()
+    assert "No backend is running" in session.trouble.message
+
+
 def test_live_mesh_off_still_brings_the_final_mesh(session, photos):
     choose(photos, live_mesh=False)
     bpy.ops.milo.reconstruct()
