@@ -64,10 +64,10 @@ def _python():
 
 
 def _processor():
-    from milo.cuda_ext.native import _has_avx2
+    from milo.cuda_ext.native import has_avx2
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    fast = _has_avx2()
+    fast = has_avx2()
     level = "AVX2: the fast kernels" if fast else "no AVX2: the plain kernels, about half as fast"
     return "good", f"{cores} cores, {level}"
 

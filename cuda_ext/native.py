@@ -8,7 +8,7 @@ import platform
 from pathlib import Path
 
 
-def _has_avx2() -> bool:
+def has_avx2() -> bool:
     """True if the processor runs x86-64-v3 code (AVX2, FMA, BMI2)."""
     if platform.machine().lower() not in ("x86_64", "amd64"):
         return False
@@ -23,7 +23,7 @@ def _has_avx2() -> bool:
 
 def _load():
     package = __name__.rpartition(".")[0]
-    names = ["_native_v3", "_native"] if _has_avx2() else ["_native"]
+    names = ["_native_v3", "_native"] if has_avx2() else ["_native"]
     for name in names:
         try:
             return importlib.import_module(f"{package}.{name}")

@@ -32,6 +32,8 @@ def main() -> int:
     parser.add_argument("--preset", default="preview")
     parser.add_argument("--set", default="", help="single settings: section.key=value; ...")
     args = parser.parse_args()
+    if args.out.exists() and any(args.out.iterdir()) and not (args.out / "blender").is_dir():
+        raise SystemExit(f"demo: {args.out} holds other files: choose an empty folder for --out.")
     shutil.rmtree(args.out, ignore_errors=True)
     args.out.mkdir(parents=True)
 

@@ -65,6 +65,9 @@ class Jobs:
         self.deleted = set(store.deleted())      # jobs whose files are still to be removed
         self._jobs: dict[str, Job] = {}
         for info, place in store.load():
+            if not (folder / info.job).is_dir():     # deleted, when it could not be noted
+                store.forget(info.job)
+                continue
             job = self._jobs[info.job] = Job(info, place)
             newest = max(sequence(folder / info.job / "snapshots"), default=0)
             job.info = dataclasses.replace(info, mesh_seq=newest)

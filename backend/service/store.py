@@ -20,7 +20,7 @@ class Store:
 
     def __init__(self, path: Path):
         self._path = path
-        self._db = sqlite3.connect(path, isolation_level=None)
+        self._db = sqlite3.connect(path, timeout=0.5, isolation_level=None)   # the loop must not wait
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
         written_by, = self._db.execute("PRAGMA user_version").fetchone()
