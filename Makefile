@@ -20,7 +20,7 @@ print(*project["dependencies"], *project["optional-dependencies"]["test"], sep="
 endef
 export REQUIREMENTS
 
-.PHONY: all demo ablation addon test test-all test-window lint bench clean
+.PHONY: all demo ablation addon test test-all test-window lint bench bench-gpu clean
 all: .venv/installed
 	@echo "Ready: $(BIN)/milo --help    Next: make demo, make addon, make test"
 
@@ -74,6 +74,9 @@ lint: .venv/dependencies
 
 bench: .venv/installed
 	$(BIN)/python -m bench
+
+bench-gpu: .venv/installed
+	$(BIN)/python -m bench.gpu_ops
 
 clean:
 	rm -rf build dist

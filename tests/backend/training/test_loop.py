@@ -17,10 +17,11 @@ SPLATS_ALONE = {
     "optim": {"sh_dc_lr": 0.02, "opacity_lr": 0.2, "scale_lr": 0.04, "position_lr_init": 1e-3}}
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("geometry_from", [1, 1000])
-def test_training_fits_held_out_views(ball, short_config, geometry_from):
+def test_training_fits_held_out_views(ball, short_config, geometry_from, device):
     config = short_config(**SPLATS_ALONE, **{"schedule.depth_normal_from": geometry_from})
-    training = Training(ball, config)
+    training = Training(ball, config, device)
     before = held_out_psnr(training)
     losses = [float(training.step().loss) for _ in range(60)]
     assert np.mean(losses[-6:]) < 0.6 * np.mean(losses[:6])

@@ -46,10 +46,11 @@ def test_a_change_of_the_set_starts_the_mesh_anew(ball, short_config):
     assert len(training.mesh.labels) == 9 * len(training.gaussians)
 
 
-def test_photos_become_a_mesh(ball, short_config, tmp_path):
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_photos_become_a_mesh(ball, short_config, tmp_path, device):
     config = short_config(**MESH, **{"run.provisional_at": [12], "run.snapshot_interval": 10,
                                      "extract.refine_iters": 5})
-    events = list(reconstruct(ball, config, tmp_path))
+    events = list(reconstruct(ball, config, tmp_path, device=device))
     snapshots = [event for event in events if isinstance(event, Snapshot)]
     assert [(event.kind, event.iteration) for event in snapshots] == [
         ("provisional", 12), ("live", 20), ("live", 30), ("live", 40), ("final", 40)]
