@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -58,7 +58,12 @@ class View:
         width, height = max(1, self.camera.width // 2), max(1, self.camera.height // 2)
         image = torch.from_numpy(resize(self.image.cpu().numpy(), width, height))
         mask = None if self.mask is None else torch.from_numpy(resize(self.mask.cpu().numpy(), width, height))
-        return View(self.camera.resized(width, height), self.uid, image, mask)
+        return View(self.camera.resized(width, height), self.uid, image, mask).to(self.image.device)
+
+    def to(self, device: torch.device | str) -> View:
+        """The view with its camera and pictures on `device`."""
+        mask = None if self.mask is None else self.mask.to(device)
+        return View(self.camera.to(device), self.uid, self.image.to(device), mask)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,6 +89,11 @@ class Scene:
     def extent(self) -> float:
         """1.1 times the largest distance of a training camera from their mean, world units (spec training.md, 1.5)."""
         return camera_extent([view.camera for view in self.train])
+
+    def to(self, device: torch.device | str) -> Scene:
+        """The scene with its views on `device`; points and colours are arrays, and stay."""
+        return replace(self, train=[view.to(device) for view in self.train],
+                       test=[view.to(device) for view in self.test])
 
 
 def camera_extent(cameras: list[Camera]) -> float:

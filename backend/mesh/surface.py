@@ -24,7 +24,7 @@ class Surface(NamedTuple):
 
 def triangulate(points: Tensor) -> TetTopology:
     """Delaunay tetrahedra of pivots [P, 3] (detached), with the edge table that marching tetrahedra need."""
-    return tet_topology(delaunay(points.detach()), len(points))
+    return tet_topology(delaunay(points.detach()).to(points.device), len(points))
 
 
 def extract_surface(pivots: Pivots, sdf: Tensor, topology: TetTopology) -> Surface:

@@ -45,14 +45,15 @@ class Training:
     Args:
         scene: posed photos and points.
         config: the whole configuration.
-        device: where the Gaussians live.
+        device: where the Gaussians and the photos live.
         on_event: called with (iteration, name) as things happen; the names are those of `schedule.timeline`.
     """
 
     def __init__(self, scene: Scene, config: Config, device: str | torch.device = "cpu",
                  on_event: Callable[[int, str], None] = lambda k, name: None):
-        self.scene, self.config, self.on_event = scene, config, on_event
         self.device = torch.device(device)
+        scene = scene.to(self.device)
+        self.scene, self.config, self.on_event = scene, config, on_event
         self.scale = scene_scale(config, scene.extent)
         self.generator = torch.Generator().manual_seed(config.run.seed)
         self.views = ViewStack(scene.train, config.schedule.flush_views, self.generator)

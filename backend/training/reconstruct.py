@@ -164,7 +164,7 @@ class _Run:
     def _extract(self) -> Iterator[Progress | Snapshot | Finished]:
         training, gaussians = self.training, self.training.gaussians
         logits = gaussians.base_occupancy + gaussians.occupancy_shift.detach()
-        refining = refine_and_extract(gaussians.splats().detach(), logits, self.scene.train, self.config,
+        refining = refine_and_extract(gaussians.splats().detach(), logits, training.scene.train, self.config,
                                       training.scale, training.generator)
         pace, stage = _Pace(), "refine"
         while True:

@@ -55,4 +55,4 @@ class ViewStack:
 def stacked(cameras: Sequence[Camera]) -> tuple[Tensor, Tensor, Tensor]:
     """viewmats [C, 4, 4], Ks [C, 3, 3] and sizes [C, 2] (h, w) of cameras."""
     return (torch.stack([camera.viewmat for camera in cameras]), torch.stack([camera.K for camera in cameras]),
-            torch.tensor([camera.size for camera in cameras]))
+            torch.tensor([camera.size for camera in cameras], device=cameras[0].K.device))
