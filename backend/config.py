@@ -35,7 +35,7 @@ class DataConfig:
     white_background: bool = False    # background behind transparent and masked photos: white instead of black
     premultiplied: bool = True        # photos with masks are on black already; false: cut them out by the masks
     holdout: bool = True              # keep test views (test.txt, transforms_test.json, else every 8th) out of training
-    data_device: str = "cpu"          # where the photos live
+    data_device: Literal["cpu", "cuda"] = "cpu"   # where the photos live
 
 
 @dataclass(frozen=True)
@@ -144,6 +144,7 @@ class MeshConfig:
     depth_ratio: float = 1.0          # share of the median depth in the maps compared with the mesh
     trunc: float = 0.002              # truncation of depth fusion, x extent
     antialias: bool = True            # silhouette gradients of the mesh depth
+    carve_masks: bool = True          # what the photos' masks call background is free space
     near: float = 1e-3                # x extent
     far: float = float("inf")         # x extent
 

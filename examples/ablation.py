@@ -15,7 +15,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from demo import ROOT, score_initial_points
+from demo import ROOT, SCORES, score_initial_points
 
 MILO = Path(sys.executable).with_name("milo")
 
@@ -44,7 +44,7 @@ def main() -> int:
     for name, row in report.items():
         score = row["score"]
         psnr = f"{row['psnr']:.2f}" if "psnr" in row else ""
-        fscores = [score[f"tau {tau}"]["fscore"] for tau in (0.01, 0.0025, 0.001)]
+        fscores = [score[name]["fscore"] for name in SCORES]
         print(f"{name:20} {psnr:>6} {fscores[0]:8.4f} {fscores[1]:10.4f} {fscores[2]:9.4f} {score['chamfer']:9.6f} "
               f"{score['faces']:10,}")
     return 0

@@ -65,7 +65,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     topology = triangulate(pivots.points)
     logits = logits[chosen]
     if not logits.any():
-        value = fused_sdf(pivots.points, views, (median for _, median, _ in maps), scale)
+        value = fused_sdf(pivots.points, views, (median for _, median, _ in maps), scale, config.mesh.carve_masks)
         logits = torch.logit(occupancy_from_sdf(from_pivot_order(value)))
     logits = logits.clone().requires_grad_()
     moments = torch.zeros_like(logits), torch.zeros_like(logits)
@@ -79,7 +79,8 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         flat = to_pivot_order(logits)
         surface = extract_surface(pivots, sdf_from_logits(flat), topology)
         if step % settings.labels_interval == 0:
-            labels = occupancy_labels(pivots.points, surface.verts.detach(), surface.all_faces, views, scale)
+            labels = occupancy_labels(pivots.points, surface.verts.detach(), surface.all_faces, views, scale,
+                                      config.mesh.carve_masks)
         terms = view_terms(config.mesh, surface, views[index], expected, median, scale)
         terms |= field_terms(config.mesh, logits, flat, labels)
         loss = sum(terms.values())

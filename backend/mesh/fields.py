@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from milo.backend.rendering.meshes import mesh_depth
@@ -13,9 +14,12 @@ from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.fusion import carve_labels, fuse_colors, fuse_depth
 
+FAR = 1e10   # depth of a ray that meets nothing, world units
+
 
 @torch.no_grad()
-def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: SceneScale) -> Tensor:
+def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: SceneScale,
+              carve: bool) -> Tensor:
     """Truncated signed distance of points by fusing the depth maps of all views (spec training.md 5.6).
 
     Args:
@@ -23,6 +27,7 @@ def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: 
         views: training views, each with a camera.
         depths: for each view the median depth [H, W] of the Gaussians.
         scale: gives the distance at which the field saturates, and the depths that count.
+        carve: what the photos' masks call background is free space.
 
     Returns:
         [P] in [-1, 1], positive in front of the surface; -1 where no view judges the point.
@@ -30,8 +35,8 @@ def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: 
     value = torch.full(points.shape[:1], -1.0, dtype=points.dtype, device=points.device)
     weight = torch.zeros_like(value)
     for view, depth in zip(views, depths):
-        fuse_depth(points, depth, view.camera.viewmat, view.camera.K, value, weight, scale.truncation,
-                   near=scale.mesh_near, far=scale.mesh_far)
+        fuse_depth(points, _beyond_masks(depth, view, carve), view.camera.viewmat, view.camera.K, value, weight,
+                   scale.truncation, near=scale.mesh_near, far=scale.mesh_far)
     return value
 
 
@@ -43,20 +48,34 @@ def median_depths(splats: Splats, views: Sequence, scale: SceneScale) -> Iterato
 
 
 @torch.no_grad()
-def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequence, scale: SceneScale) -> Tensor:
+def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequence, scale: SceneScale,
+                     carve: bool) -> Tensor:
     """Which points the mesh hides from every view that can judge them (spec training.md 5.9).
 
     Args:
         points: [P, 3]; verts: [V, 3]; faces: [F, 3] int32, the mesh before any filter.
+        carve: what the photos' masks call background is free space.
 
     Returns:
         [P] uint8: 1 hidden (occupied) or judged by no view, 0 seen in front of the mesh by at least one.
     """
     labels = torch.ones(len(points), dtype=torch.uint8, device=points.device)
     for view in views:
-        carve_labels(points, mesh_depth(verts, faces, view.camera, scale), view.camera.viewmat, view.camera.K, labels,
-                     near=scale.mesh_near, far=scale.mesh_far)
+        depth = _beyond_masks(mesh_depth(verts, faces, view.camera, scale), view, carve)
+        carve_labels(points, depth, view.camera.viewmat, view.camera.K, labels, near=scale.mesh_near,
+                     far=scale.mesh_far)
     return labels
+
+
+def _beyond_masks(depth: Tensor, view, carve: bool) -> Tensor:
+    """`depth` [H, W] with FAR where the photo's mask and its neighbourhood are empty: such rays meet nothing.
+
+    Left unjudged, as in the reference, the air around a masked object counts as occupied and its outline is ragged.
+    """
+    if view.mask is None or not carve:
+        return depth
+    empty = F.max_pool2d(view.mask[None, None].float(), 3, stride=1, padding=1)[0, 0] == 0
+    return torch.where(empty, torch.full_like(depth, FAR), depth)
 
 
 @torch.no_grad()

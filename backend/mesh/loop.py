@@ -96,7 +96,7 @@ class MeshInLoop:
         surface = extract_surface(pivots, sdf_from_logits(logits), self.topology)
         if self.labels is None or events.labels:
             self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces,
-                                           self.views, self.scale)
+                                           self.views, self.scale, config.carve_masks)
         terms = view_terms(config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale)
         terms |= field_terms(config, from_pivot_order(logits), logits, self.labels)
         terms = {name: term * config.every for name, term in terms.items()}
@@ -104,7 +104,8 @@ class MeshInLoop:
 
     @torch.no_grad()
     def _fuse(self, gaussians, splats: Splats, points: Tensor) -> None:
-        value = fused_sdf(points, self.views, median_depths(splats, self.views, self.scale), self.scale)
+        value = fused_sdf(points, self.views, median_depths(splats, self.views, self.scale), self.scale,
+                          self.config.carve_masks)
         observed = occupancy_from_sdf(from_pivot_order(value))
         base, shift = reset_occupancy(self._pick(gaussians.base_occupancy), self._pick(gaussians.occupancy_shift),
                                       observed, self.config.reset_alpha)

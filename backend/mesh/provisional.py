@@ -35,6 +35,6 @@ def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_poi
         share = limit / len(means)
         means, scales, quats = means[chosen], scales[chosen], quats[chosen]
     pivots = gaussian_pivots(means, scales, quats, share)
-    sdf = fused_sdf(pivots.points, views, median_depths(splats, views, scale), scale)
+    sdf = fused_sdf(pivots.points, views, median_depths(splats, views, scale), scale, carve=True)
     surface = extract_surface(pivots, sdf, triangulate(pivots.points))
     return surface.verts, surface.faces

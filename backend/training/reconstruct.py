@@ -85,6 +85,10 @@ class _Run:
             if state["photos"] != self._photos():
                 raise TrainingError(f"The checkpoints in {self.directory.checkpoints} are of other photos. Give "
                                     "another folder for this run, or start it afresh (--fresh).")
+            changed = _differences(state["config"], self.config.to_dict())
+            if changed:
+                raise TrainingError(f"The checkpoints in {self.directory.checkpoints} were made with other settings "
+                                    f"({', '.join(changed)}). Give another folder, or start afresh (--fresh).")
             self.training.load_state_dict(state["training"])
             self.seconds, self.psnr = dict(state["seconds"]), state["psnr"]
             self.saved_at = state["iteration"]
@@ -154,7 +158,8 @@ class _Run:
         if self.training.iteration == self.saved_at:
             return
         state = {"iteration": self.training.iteration, "training": self.training.state_dict(),
-                 "photos": self._photos(), "seconds": dict(self.seconds), "psnr": self.psnr}
+                 "config": self.config.to_dict(), "photos": self._photos(), "seconds": dict(self.seconds),
+                 "psnr": self.psnr}
         self._timed("saving", lambda: checkpoint.save_checkpoint(self.directory.checkpoints, state,
                                                                  self.config.run.keep_checkpoints))
         self.saved_at = self.training.iteration
@@ -207,6 +212,13 @@ class _Run:
             return work()
         finally:
             self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+def _differences(before: dict, now: dict) -> list[str]:
+    """Settings that shaped the training so far and differ; how long it goes on and what follows may change."""
+    return [f"{section}.{key}" for section in before if section not in ("format", "extract", "run")
+            for key, value in before[section].items()
+            if now[section].get(key) != value and (section, key) != ("schedule", "iterations")]
 
 
 class _Pace:

@@ -64,6 +64,12 @@ def test_a_stopped_run_goes_on(ball, short_config, tmp_path):
     assert [json.loads(line)["iteration"] for line in metrics if "loss" in line] == [10, 20, 30, 40]
 
 
+def test_checkpoints_of_other_settings_are_refused(ball, short_config, tmp_path):
+    list(reconstruct(ball, short_config(**{"schedule.iterations": 3}), tmp_path))
+    with pytest.raises(TrainingError, match=r"other settings \(optim.opacity_lr\)"):
+        list(reconstruct(ball, short_config(**{"optim.opacity_lr": 0.123}), tmp_path))
+
+
 def test_checkpoints_of_other_photos_are_refused(ball, short_config, tmp_path):
     list(reconstruct(ball, short_config(**{"schedule.iterations": 3}), tmp_path))
     other = dataclasses.replace(ball, train=ball.train[1:])
