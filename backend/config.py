@@ -144,7 +144,7 @@ class MeshConfig:
     depth_ratio: float = 1.0          # share of the median depth in the maps compared with the mesh
     trunc: float = 0.002              # truncation of depth fusion, x extent
     antialias: bool = True            # silhouette gradients of the mesh depth
-    carve_masks: bool = True          # what the photos' masks call background is free space
+    carve_masks: bool = False         # what the photos' masks call background is free space; with loss.mask_weight
     near: float = 1e-3                # x extent
     far: float = float("inf")         # x extent
 

@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 GIB = 1024**3
+NVRTC = ("cuda-bindings", "nvidia-cuda-nvrtc")   # what compiles the CUDA kernels
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def print_findings(findings: list[Finding]) -> bool:
     console.print(table)
     bad = [finding.subject for finding in findings if finding.state == "bad"]
     console.print(f"This machine cannot reconstruct yet: see {', '.join(bad)}." if bad
-                  else "This machine can reconstruct, on the CPU.")
+                  else f"This machine can reconstruct, on the {'CPU' if why_no_cuda() else 'GPU'}.")
     return not bad
 
 
@@ -104,20 +105,32 @@ def _torch():
     return "good", f"{torch.__version__}, {torch.get_num_threads()} threads"
 
 
+def why_no_cuda() -> str:
+    """Why reconstructions cannot run on a GPU here; empty if they can."""
+    import torch
+
+    if torch.version.cuda is None:
+        return "this torch is a CPU build"
+    if not torch.cuda.is_available():
+        return "no NVIDIA GPU with a recent driver was found"
+    if not all(_version(name) for name in NVRTC):
+        return "the CUDA compiler NVRTC is not installed (pip install 'milo-blender[cuda]')"
+    return ""
+
+
 def _gpu():
     import torch
 
-    if not torch.cuda.is_available():
-        built = torch.version.cuda
-        why = "no NVIDIA GPU or driver was found" if built else "this torch is a CPU build"
-        return "missing", f"{why}; reconstruction runs on the CPU"
+    missing = why_no_cuda()
+    if missing:
+        return "missing", f"{missing}; reconstruction runs on the CPU"
     names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    return "missing", f"{names} (CUDA {torch.version.cuda}); this version does not use it yet and runs on the CPU"
+    return "good", f"{names} (CUDA {torch.version.cuda})"
 
 
 def _nvrtc():
-    found = [name for name in ("cuda-bindings", "nvidia-cuda-nvrtc") if _version(name)]
-    if len(found) == 2:
+    found = [name for name in NVRTC if _version(name)]
+    if len(found) == len(NVRTC):
         return "good", ", ".join(f"{name} {_version(name)}" for name in found)
     return "missing", "the CUDA compiler NVRTC is not installed; the CPU does not need it"
 

@@ -155,7 +155,8 @@ def score_initial_points(run: Path, scene: Path, path: Path) -> dict:
     points = torch.from_numpy(opened.scene.points).float()
     colors = torch.from_numpy(opened.scene.colors).float() / 255
     gaussians = Gaussians.from_points(points, colors, opacity=0.9)
-    verts, faces = provisional_mesh(gaussians.splats().detach(), opened.scene.train, opened.scale, 9 * len(points))
+    verts, faces = provisional_mesh(gaussians.splats().detach(), opened.scene.train, opened.scale, 9 * len(points),
+                                    opened.config.mesh.carve_masks)
     verts, faces = compact(verts, faces)
     write_mesh(path, verts.numpy(), faces.numpy(), None)
     return score_mesh(path, scene)

@@ -16,7 +16,7 @@ from .surface import extract_surface, triangulate
 
 
 @torch.no_grad()
-def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_points: int):
+def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_points: int, carve: bool):
     """Mesh by fusing the Gaussians' own median depths at their pivots.
 
     Args:
@@ -24,6 +24,7 @@ def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_poi
         views: training views.
         scale: of the scene.
         max_points: pivots at most, 0 = no limit; of more Gaussians the most opaque are taken.
+        carve: what the photos' masks call background is free space.
 
     Returns:
         (verts [V, 3] float, faces [F, 3] int32), both empty if there is no surface yet.
@@ -35,6 +36,6 @@ def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_poi
         share = limit / len(means)
         means, scales, quats = means[chosen], scales[chosen], quats[chosen]
     pivots = gaussian_pivots(means, scales, quats, share)
-    sdf = fused_sdf(pivots.points, views, median_depths(splats, views, scale), scale, carve=True)
+    sdf = fused_sdf(pivots.points, views, median_depths(splats, views, scale), scale, carve)
     surface = extract_surface(pivots, sdf, triangulate(pivots.points))
     return surface.verts, surface.faces

@@ -22,7 +22,7 @@ from .loss import psnr
 def provisional_snapshot(training: Training) -> Snapshot:
     """Mesh by depth fusion of the Gaussians as they are."""
     verts, faces = provisional_mesh(training.gaussians.splats().detach(), training.scene.train, training.scale,
-                                    training.config.mesh.max_points)
+                                    training.config.mesh.max_points, training.config.mesh.carve_masks)
     return _snapshot("provisional", training, *compact(verts, faces))
 
 

@@ -58,7 +58,7 @@ def test_bad_scenes_are_one_sentence(capfd, tmp_path):
     assert not out.exists()
 
 
-def test_bad_settings_are_one_sentence(capfd, tmp_path):
+def test_bad_settings_are_one_sentence(capfd, tmp_path, monkeypatch):
     def reconstruct(*options):
         return refused(capfd, "reconstruct", SUZANNE, "-o", tmp_path / "run", *options)
 
@@ -66,7 +66,8 @@ def test_bad_settings_are_one_sentence(capfd, tmp_path):
     assert "data.colour" in reconstruct("--set", "data.colour=3")
     assert "has no value" in reconstruct("--set", "data.max_width")
     assert "choose auto, cpu or cuda" in reconstruct("--device", "tpu")
-    assert "CPU only" in reconstruct("--device", "cuda")
+    monkeypatch.setattr("milo.backend.doctor.why_no_cuda", lambda: "the driver is too old")
+    assert "cuda: the driver is too old. Use --device cpu" in reconstruct("--device", "cuda")
     assert not (tmp_path / "run").exists()
 
 

@@ -13,5 +13,5 @@ def test_no_limit_takes_all():
     splats = Splats(means, torch.full((30, 3), 0.1), torch.tensor([[1.0, 0, 0, 0]]).repeat(30, 1),
                     torch.full((30,), 0.9), torch.zeros(30, 3), torch.zeros(30, 0, 3), 0)
     scale = SceneScale(1.0, 0.05, 1e-3, float("inf"), 0.01)
-    unlimited, limited = (provisional_mesh(splats, [], scale, most) for most in (0, 9 * 30))
+    unlimited, limited = (provisional_mesh(splats, [], scale, most, carve=False) for most in (0, 9 * 30))
     assert torch.equal(unlimited[0], limited[0]) and torch.equal(unlimited[1], limited[1])
