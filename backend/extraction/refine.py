@@ -18,6 +18,8 @@ from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.adam import sparse_adam_step
 
+CACHE_PIXELS = 100_000_000   # of depth maps that are kept between steps: 0.8 GB
+
 
 class RefineStep(NamedTuple):
     """One step of the refinement, for whoever watches."""
@@ -56,7 +58,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     """
     settings = config.extract
     splats, logits = splats.detach(), logits.detach()
-    maps = [_maps(splats, view, scale) for view in views]
+    maps = _Maps(splats, views, scale)
     chosen = logits.abs().amax(dim=1) > 0
     if not chosen.any():
         chosen = torch.ones_like(chosen)
@@ -65,7 +67,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     topology = triangulate(pivots.points)
     logits = logits[chosen]
     if not logits.any():
-        value = fused_sdf(pivots.points, views, (median for _, median, _ in maps), scale, config.mesh.carve_masks)
+        value = fused_sdf(pivots.points, views, (maps[i][1] for i in range(len(views))), scale, config.mesh.carve_masks)
         logits = torch.logit(occupancy_from_sdf(from_pivot_order(value)))
     logits = logits.clone().requires_grad_()
     moments = torch.zeros_like(logits), torch.zeros_like(logits)
@@ -95,8 +97,21 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     yield ColoredMesh(verts, faces, (colors * 255).round().to(torch.uint8))
 
 
-@torch.no_grad()
-def _maps(splats: Splats, view, scale: SceneScale) -> tuple[Tensor, Tensor, Tensor]:
-    """Expected depth, median depth and visible Gaussians of a view; rendered once, for the Gaussians are frozen."""
-    rendered = render_geometry(splats, view.camera, near=scale.splat_near)
-    return rendered.expected_depth, rendered.median_depth, rendered.radii > 0
+class _Maps:
+    """Expected depth, median depth and visible Gaussians of each view. The Gaussians are frozen, so a view is rendered
+    once, as long as all maps together stay small."""
+
+    def __init__(self, splats: Splats, views: Sequence, scale: SceneScale):
+        self.splats, self.views, self.scale = splats, views, scale
+        self.kept: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+        self.keep = sum(view.camera.width * view.camera.height for view in views) <= CACHE_PIXELS
+
+    @torch.no_grad()
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
+        if index in self.kept:
+            return self.kept[index]
+        rendered = render_geometry(self.splats, self.views[index].camera, near=self.scale.splat_near)
+        maps = rendered.expected_depth, rendered.median_depth, rendered.radii > 0
+        if self.keep:
+            self.kept[index] = maps
+        return maps

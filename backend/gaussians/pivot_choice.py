@@ -12,7 +12,7 @@ from milo.backend.rendering.splats import Splats
 from .sampling import draw_weighted
 from .scores import Scores
 
-PIVOTS = 9   # per Gaussian
+PIVOTS = 9   # per Gaussian: eight box corners and the centre
 
 
 def pivot_limit(config: MeshConfig) -> int | None:

@@ -92,13 +92,12 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneSca
         [V, 3] float in [0, 1].
     """
     black = torch.zeros(3, device=verts.device)
-    depths = [mesh_depth(verts, faces, view.camera, scale) * _opaque(view) for view in views]
-
     def fuse(points: Tensor, truncation: float) -> tuple[Tensor, Tensor]:
         value = torch.full(points.shape[:1], -1.1, dtype=points.dtype, device=points.device)
         weight = torch.zeros_like(value)
         colors = torch.zeros_like(points)
-        for view, depth in zip(views, depths):
+        for view in views:
+            depth = mesh_depth(verts, faces, view.camera, scale) * _opaque(view)
             fuse_colors(points, depth, view.target(black), view.camera.viewmat, view.camera.K, value, weight, colors,
                         truncation, near=scale.mesh_near, far=scale.mesh_far)
         return colors, weight > 0

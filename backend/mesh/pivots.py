@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-PIVOTS = 9   # eight box corners and the centre
+from milo.backend.gaussians.pivot_choice import PIVOTS
 
 
 class Pivots(NamedTuple):

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import torch
 
+from milo.backend.gaussians.pivot_choice import PIVOTS
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 
 from .fields import fused_sdf, median_depths
-from .pivots import PIVOTS, gaussian_pivots
+from .pivots import gaussian_pivots
 from .surface import extract_surface, triangulate
 
 

@@ -206,8 +206,12 @@ class Training:
             return None
         config = self.config.densify
         min_views = 0 if len(self.views.full) < config.few_views else config.min_views
-        return choose_pivots(self.gaussians.splats().detach(), self._scores(half=False), self.config.mesh, min_views,
-                             self.generator)
+        chosen = choose_pivots(self.gaussians.splats().detach(), self._scores(half=False), self.config.mesh, min_views,
+                               self.generator)
+        if not len(chosen):
+            raise TrainingError(f"No Gaussian is seen by more than {min_views} photos, so none can carry the mesh. The "
+                                "photos overlap too little; add photos, or set densify.min_views=0.")
+        return chosen
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 
