@@ -194,7 +194,7 @@ class OnGpu:
         rasterise = getattr(native_splats, name)
 
         def moved(value):
-            return value.cuda() if isinstance(value, torch.Tensor) else value
+            return value.to("cuda") if isinstance(value, torch.Tensor) else value
 
         def run(*args, **options):
             rendered = rasterise(*map(moved, args), **{key: moved(value) for key, value in options.items()})

@@ -13,9 +13,9 @@ MAPS = ("image", "alpha", "expected_depth", "median_depth", "normal")
 
 def on_gpu(scene):
     def move(held):
-        return {key: value.cuda() if isinstance(value, torch.Tensor) else value for key, value in held.items()}
+        return {key: value.to("cuda") if isinstance(value, torch.Tensor) else value for key, value in held.items()}
 
-    return type(scene)(move(scene.tensors), scene.viewmat.cuda(), scene.K.cuda(), scene.size, move(scene.options))
+    return type(scene)(move(scene.tensors), scene.viewmat.to("cuda"), scene.K.to("cuda"), scene.size, move(scene.options))
 
 
 def differing(ours, wanted, tolerance):
@@ -83,4 +83,4 @@ def test_backward_never_waits(random_scene):
 def test_tensors_on_two_devices_are_named(random_scene):
     scene = random_scene(55).to(torch.float32)
     with pytest.raises(ValueError, match="scales is on cpu, but means is on cuda"):
-        scene.with_tensors(means=scene.tensors["means"].cuda()).geometry(splats)
+        scene.with_tensors(means=scene.tensors["means"].to("cuda")).geometry(splats)
