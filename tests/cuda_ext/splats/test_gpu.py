@@ -15,7 +15,8 @@ def on_gpu(scene):
     def move(held):
         return {key: value.to("cuda") if isinstance(value, torch.Tensor) else value for key, value in held.items()}
 
-    return type(scene)(move(scene.tensors), scene.viewmat.to("cuda"), scene.K.to("cuda"), scene.size, move(scene.options))
+    viewmat, K = scene.viewmat.to("cuda"), scene.K.to("cuda")
+    return type(scene)(move(scene.tensors), viewmat, K, scene.size, move(scene.options))
 
 
 def differing(ours, wanted, tolerance):
