@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -15,14 +17,21 @@ from .scores import Scores
 PIVOTS = 9   # per Gaussian: eight box corners and the centre
 
 
+class PivotChoice(NamedTuple):
+    """Gaussians that carry pivots."""
+
+    rows: Tensor                # [n] indices, ascending
+    on_surface: Tensor | None   # [n] bool: not added for their opacity alone; None if none was
+
+
 def pivot_limit(config: MeshConfig) -> int | None:
     """Gaussians that may carry pivots; None = all."""
     return config.max_points // PIVOTS if config.max_points > 0 else None
 
 
 def choose_pivots(splats: Splats, scores: Scores, config: MeshConfig, min_views: int,
-                  generator: torch.Generator) -> Tensor:
-    """Indices of the Gaussians that carry pivots, ascending.
+                  generator: torch.Generator) -> PivotChoice:
+    """Draw the Gaussians that carry pivots.
 
     Args:
         splats: all N Gaussians, more than the limit.
@@ -32,11 +41,13 @@ def choose_pivots(splats: Splats, scores: Scores, config: MeshConfig, min_views:
     """
     limit = pivot_limit(config)
     if config.sampling == "random":
-        return torch.randperm(len(splats.means), generator=generator)[:limit].sort().values.to(splats.means.device)
+        rows = torch.randperm(len(splats.means), generator=generator)[:limit].sort().values
+        return PivotChoice(rows.to(splats.means.device), None)
     chosen = draw_weighted(scores.of_intersections(scores.metric), limit, generator)
     chosen = chosen[scores.seen[chosen] > min_views]
     if config.sampling == "surface+opacity" and len(chosen) < limit:
         weights = splats.opacities.detach().clone()
         weights[chosen] = 0
-        chosen = torch.cat([chosen, draw_weighted(weights, limit - len(chosen), generator)]).sort().values
-    return chosen
+        rows = torch.cat([chosen, draw_weighted(weights, limit - len(chosen), generator)]).sort().values
+        return PivotChoice(rows, torch.isin(rows, chosen))
+    return PivotChoice(chosen, None)

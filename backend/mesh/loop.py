@@ -9,6 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from milo.backend.gaussians.pivot_choice import PivotChoice
 from milo.backend.rendering.meshes import render_mesh
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
@@ -38,18 +39,19 @@ class MeshInLoop:
         config: the `mesh` section of the configuration.
         views: all training views, full resolution.
         scale: of the scene.
-        choose: () -> indices [n] of the Gaussians that carry pivots, ascending, or None for all of them.
+        choose: () -> the Gaussians that carry pivots, or None for all of them.
     """
 
-    def __init__(self, config, views: Sequence, scale: SceneScale, choose: Callable[[], Tensor | None]):
+    def __init__(self, config, views: Sequence, scale: SceneScale, choose: Callable[[], PivotChoice | None]):
         self.config, self.views, self.scale, self.choose = config, views, scale, choose
-        self.chosen: Tensor | None = None
+        self.chosen: Tensor | None = None       # [n] indices, ascending
+        self.on_surface: Tensor | None = None   # [n] bool; centres of the others may leave the inside (4.4)
         self.topology = None
         self.labels: Tensor | None = None
 
     def invalidate(self) -> None:
         """Forget everything that refers to Gaussians by index; the next due iteration starts afresh."""
-        self.chosen = self.topology = self.labels = None
+        self.chosen = self.on_surface = self.topology = self.labels = None
 
     # -- what the Gaussians say now ----------------------------------------------------------------------------------
 
@@ -86,7 +88,7 @@ class MeshInLoop:
         events = mesh_events(config, k)
         fresh = self.topology is None
         if fresh or k == config.start_iter:
-            self.chosen = self.choose()
+            self.chosen, self.on_surface = self.choose() or (None, None)
         pivots = self.pivots(splats)
         if fresh or events.delaunay:
             self.topology = triangulate(pivots.points)
@@ -98,7 +100,7 @@ class MeshInLoop:
             self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces,
                                            self.views, self.scale, config.carve_masks)
         terms = view_terms(config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale)
-        terms |= field_terms(config, from_pivot_order(logits), logits, self.labels)
+        terms |= field_terms(config, from_pivot_order(logits), logits, self.labels, self.on_surface)
         terms = {name: term * config.every for name, term in terms.items()}
         return MeshLosses(sum(terms.values()), terms, len(surface.verts))
 
@@ -119,12 +121,13 @@ class MeshInLoop:
         """Tensors that a later run needs to go on exactly here; empty if the mesh has not begun."""
         if self.topology is None:
             return {}
-        return {"tets": self.topology.tets, "labels": self.labels, "chosen": self.chosen}
+        return {"tets": self.topology.tets, "labels": self.labels, "chosen": self.chosen,
+                "on_surface": self.on_surface}
 
     def load_state_dict(self, state: dict, pivot_count: int) -> None:
         """Inverse of state_dict; pivot_count = 9 x the Gaussians that carry pivots."""
         if state:
-            self.chosen, self.labels = state["chosen"], state["labels"]
+            self.chosen, self.on_surface, self.labels = state["chosen"], state["on_surface"], state["labels"]
             self.topology = tet_topology(state["tets"], pivot_count)
 
 
@@ -141,7 +144,12 @@ def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_de
             "mesh_normal": config.normal_weight * normal_loss(mesh.normal, normal, mesh.depth)}
 
 
-def field_terms(config, logits: Tensor, pivot_logits: Tensor, labels: Tensor) -> dict:
-    """Weighted losses on the occupancy itself: logits [n, 9], the same in pivot order [9n], labels [9n]."""
-    return {"centers": config.centers_weight * center_loss(logits),
+def field_terms(config, logits: Tensor, pivot_logits: Tensor, labels: Tensor,
+                on_surface: Tensor | None = None) -> dict[str, Tensor]:
+    """Weighted losses on the occupancy itself: logits [n, 9], the same in pivot order [9n], labels [9n].
+
+    Only Gaussians on_surface ([n] bool, None = all) have their centres pulled inside.
+    """
+    inner = logits if on_surface is None else logits[on_surface]
+    return {"centers": config.centers_weight * center_loss(inner),
             "labels": config.labels_weight * label_loss(pivot_logits, labels, config.label_loss)}

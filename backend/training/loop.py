@@ -14,7 +14,7 @@ from milo.backend.data.scene import Scene, View
 from milo.backend.gaussians import densify
 from milo.backend.gaussians.model import Gaussians
 from milo.backend.gaussians.optimizer import SparseAdam
-from milo.backend.gaussians.pivot_choice import PIVOTS, choose_pivots, pivot_limit
+from milo.backend.gaussians.pivot_choice import PIVOTS, PivotChoice, choose_pivots, pivot_limit
 from milo.backend.gaussians.population import Population
 from milo.backend.gaussians.scores import Scores, score_views
 from milo.backend.mesh.events import mesh_events
@@ -200,7 +200,7 @@ class Training:
             self.gaussians.refresh_filter(*stacked(cameras), self.scale.splat_near)
             self.on_event(k, "filter")
 
-    def _choose_pivots(self) -> Tensor | None:
+    def _choose_pivots(self) -> PivotChoice | None:
         limit = pivot_limit(self.config.mesh)
         if limit is None or len(self.gaussians) <= limit:
             return None
@@ -208,7 +208,7 @@ class Training:
         min_views = 0 if len(self.views.full) < config.few_views else config.min_views
         chosen = choose_pivots(self.gaussians.splats().detach(), self._scores(half=False), self.config.mesh, min_views,
                                self.generator)
-        if not len(chosen):
+        if not len(chosen.rows):
             raise TrainingError(f"No Gaussian is seen by more than {min_views} photos, so none can carry the mesh. The "
                                 "photos overlap too little; add photos, or set densify.min_views=0.")
         return chosen

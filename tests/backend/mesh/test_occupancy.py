@@ -2,8 +2,11 @@
 import pytest
 import torch
 
+from milo.backend.config import MeshConfig
+from milo.backend.mesh.loop import field_terms
 from milo.backend.mesh.losses import center_loss, depth_loss, label_loss, normal_loss
 from milo.backend.mesh.occupancy import occupancy_from_sdf, reset_occupancy, sdf_from_logits
+from milo.backend.mesh.pivots import to_pivot_order
 
 
 def test_signed_distance_of_logits():
@@ -58,3 +61,12 @@ def test_image_losses_ignore_what_the_mesh_does_not_cover():
     up[2] = -1
     assert normal_loss(-up, up, mesh).item() == 0      # blind to the sign
     assert normal_loss(torch.zeros_like(up), up, mesh).item() == pytest.approx(1 / 16)
+
+
+def test_centres_chosen_for_their_opacity_alone_are_left_alone():
+    """4.4: with surface+opacity sampling the centre loss is of the surface part."""
+    logits = torch.full((3, 9), -5.0, requires_grad=True)
+    on_surface = torch.tensor([True, False, True])
+    terms = field_terms(MeshConfig(), logits, to_pivot_order(logits), torch.ones(27, dtype=torch.uint8), on_surface)
+    terms["centers"].backward()
+    assert (logits.grad[:, 8] < 0).tolist() == [True, False, True]
