@@ -5,6 +5,7 @@ They stand in the annotations of the messages: `job: Annotated[str, Text(40)]`. 
 shows where it is made.
 """
 
+import abc
 import contextlib
 import dataclasses
 import re
@@ -20,11 +21,12 @@ from .limits import MAX_PATH, MAX_PATH_PART
 _WINDOWS_DEVICES = {"con", "prn", "aux", "nul", *(f"{p}{i}" for p in ("com", "lpt") for i in range(10))}
 
 
-class Check:
+class Check(abc.ABC):
     """A check whose wire and Python values are the same."""
 
+    @abc.abstractmethod
     def read(self, value: Any, where: str) -> Any:
-        raise NotImplementedError
+        """The value if it passes; ProtocolError, which names `where`, if not."""
 
     def write(self, value: Any, where: str) -> Any:
         return self.read(value.item() if isinstance(value, np.generic) else value, where)

@@ -54,6 +54,8 @@ def load_newest(folder: Path) -> dict | None:
     for path in reversed(found):
         try:
             state = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, MemoryError):
+            raise   # the file may be sound: nobody should be told to delete it
         except Exception:   # torch raises whatever a damaged archive leads it to
             continue
         if state.get("format") != FORMAT:

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.window
 def display():
     for program in ("Xvfb", "import"):
         if not shutil.which(program):
-            pytest.skip(f"{program} is not installed (apt-get install xvfb imagemagick).")
+            pytest.fail(f"{program} is not installed (apt-get install xvfb imagemagick).")
     command = ["Xvfb", DISPLAY, "-screen", "0", "1280x800x24", "+extension", "GLX", "-nolisten", "tcp"]
     server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
     time.sleep(1.0)
@@ -55,7 +55,7 @@ def room(tmp_path):
 def test_the_panel_lives(display, room, addon_zip):
     blender = shlex.split(os.environ.get("MILO_BLENDER", "blender"))
     if not shutil.which(blender[0]):
-        pytest.skip("No Blender with a window: name its command in MILO_BLENDER.")
+        pytest.fail("No Blender with a window: name its command in MILO_BLENDER.")
     here, inside = room
     shutil.copy(addon_zip, here / "milo.zip")
     shutil.copy(HERE / "inside" / "drive_window.py", here / "drive.py")

@@ -69,3 +69,14 @@ def test_a_full_disk_is_said_and_leaves_the_previous_checkpoint(tmp_path, monkey
     with pytest.raises(TrainingError, match=r"disk is full.*00000002\.pt"):
         checkpoint.save_checkpoint(tmp_path, {"iteration": 2})
     assert [path.name for path in tmp_path.iterdir()] == ["00000001.pt"]
+
+
+def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path, monkeypatch):
+    checkpoint.save_checkpoint(tmp_path, {"iteration": 3})
+
+    def refuse(*_, **__):
+        raise PermissionError(13, "Permission denied", str(tmp_path / "00000003.pt"))
+
+    monkeypatch.setattr(torch, "load", refuse)
+    with pytest.raises(PermissionError):
+        checkpoint.load_newest(tmp_path)

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every CUDA source compiles for every architecture, on a machine without a GPU."""
 
+import sys
+
 import pytest
 import torch
 
 from milo.cuda_ext.cuda import runtime
 
-pytest.importorskip("cuda.bindings.nvrtc")
+if sys.platform == "darwin":   # there is no NVRTC for it; elsewhere `make test` brings it
+    pytest.skip("NVRTC does not exist for macOS.", allow_module_level=True)
 
 
 @pytest.mark.parametrize("arch", [75, 80, 86, 89, 90, 100, 120])
@@ -49,8 +52,6 @@ def test_machine_code_is_kept_between_processes(tmp_path, monkeypatch):
 
 
 def test_a_machine_without_the_compiler_says_what_to_install(monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "cuda.bindings", None)
     runtime._nvrtc.cache_clear()
     try:
