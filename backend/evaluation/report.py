@@ -10,8 +10,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from milo.backend.rendering.image_metrics import psnr, quantised, ssim
+
 from .finished_run import open_run
-from .image_metrics import psnr, quantised, ssim
 from .score import TAUS, has_ground_truth, score_mesh
 
 FORMAT = 1

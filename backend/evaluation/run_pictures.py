@@ -13,11 +13,11 @@ from PIL import Image
 
 from milo.backend.data.ply import read_mesh
 from milo.backend.data.scene import View
+from milo.backend.rendering.image_metrics import psnr, quantised
 from milo.backend.training.snapshots import as_bytes
 
 from .contact_sheet import Cell, contact_sheet, spread
 from .finished_run import FinishedRun, open_run
-from .image_metrics import psnr, quantised
 from .mesh_pictures import BACKGROUND, MeshPainter
 
 SHEET_VIEWS = 4

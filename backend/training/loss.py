@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Image losses (spec training.md 4.1, 4.2)."""
+"""The loss between depths and normals (spec training.md 4.2)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,3 @@ def depth_normal_loss(normal: Tensor, median_depth: Tensor, expected_depth: Tens
     """
     of_depth = torch.lerp(depth_normals(median_depth, K), depth_normals(expected_depth, K), expected_share)
     return 1 - torch.dot(normal.flatten(), of_depth.flatten()) / median_depth.numel()
-
-
-def psnr(image: Tensor, target: Tensor) -> float:
-    """Peak signal-to-noise ratio in dB of an image clamped to [0, 1]; both [3, H, W]."""
-    error = (image.clamp(0, 1) - target).square().mean()
-    return float(-10 * torch.log10(error.clamp_min(1e-12)))

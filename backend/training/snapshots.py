@@ -10,12 +10,12 @@ from torch import Tensor
 from milo.backend.gaussians.model import SH_C0, Gaussians
 from milo.backend.mesh.provisional import provisional_mesh
 from milo.backend.mesh.surface import compact
+from milo.backend.rendering.image_metrics import psnr, quantised
 from milo.backend.rendering.splats import render_view
 from milo.cuda_ext.neighbours import nearest
 
 from .events import Snapshot
 from .loop import Training
-from .loss import psnr
 
 
 @torch.no_grad()
@@ -58,8 +58,9 @@ def preview(training: Training) -> np.ndarray:
 
 @torch.no_grad()
 def held_out_psnr(training: Training) -> float | None:
-    """Mean PSNR over the held-out views, dB; None if there are none."""
-    scores = [psnr(_render(training, view.camera), view.target(training.background)) for view in training.scene.test]
+    """Mean PSNR of 8-bit pictures over the held-out views, dB; None if there are none."""
+    scores = [psnr(quantised(_render(training, view.camera)), view.target(training.background))
+              for view in training.scene.test]
     return sum(scores) / len(scores) if scores else None
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 from scipy.ndimage import correlate1d
 
-from milo.backend.evaluation.image_metrics import psnr, quantised, ssim
+from milo.backend.rendering.image_metrics import psnr, quantised, ssim
 
 
 def pictures(seed=0):
