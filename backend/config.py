@@ -131,6 +131,7 @@ class MeshConfig:
     max_points: int = 5_400_000       # Delaunay sites, 9 a Gaussian; 0 = no limit
     sampling: Literal["surface", "surface+opacity", "random"] = "surface"   # which Gaussians, if there are more
     delaunay_interval: int = 500
+    delaunay_lag: int = 100           # iterations from the pivots' snapshot to its triangulation's use; 0 = wait for it
     sdf_interval: int = 500           # depth fusion of the occupancy
     sdf_stop_iter: int = 13_001
     reset_mode: Literal["ema", "none"] = "ema"
@@ -206,6 +207,8 @@ class Config:
             section, name = path.split(".")
             if getattr(getattr(self, section), name) < 1:
                 raise ConfigError(f"{path} is {getattr(getattr(self, section), name)}; an interval is at least 1.")
+        if self.mesh.delaunay_lag < 0:
+            raise ConfigError(f"mesh.delaunay_lag is {self.mesh.delaunay_lag}; a lag is 0 iterations or more.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for config.json, with "format": 1."""

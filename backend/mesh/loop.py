@@ -14,14 +14,15 @@ from milo.backend.rendering.meshes import render_mesh
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.depth_normals import depth_normals
-from milo.cuda_ext.tets import tet_topology
+from milo.cuda_ext.tets import TetTopology
 
 from .events import mesh_events
 from .fields import fused_sdf, median_depths, occupancy_labels
 from .losses import center_loss, depth_loss, label_loss, normal_loss
 from .occupancy import occupancy_from_sdf, reset_occupancy, sdf_from_logits
 from .pivots import Pivots, from_pivot_order, gaussian_pivots, to_pivot_order
-from .surface import Surface, extract_surface, triangulate
+from .surface import Surface, extract_surface
+from .triangulation import Triangulation
 
 
 class MeshLosses(NamedTuple):
@@ -46,12 +47,18 @@ class MeshInLoop:
         self.config, self.views, self.scale, self.choose = config, views, scale, choose
         self.chosen: Tensor | None = None       # [n] indices, ascending
         self.on_surface: Tensor | None = None   # [n] bool; centres of the others may leave the inside (4.4)
-        self.topology = None
+        self.triangulation = Triangulation(config.delaunay_lag)
         self.labels: Tensor | None = None
+
+    @property
+    def topology(self) -> TetTopology | None:
+        """Of the pivots, as the last triangulation left it; None before the mesh begins."""
+        return self.triangulation.topology
 
     def invalidate(self) -> None:
         """Forget everything that refers to Gaussians by index; the next due iteration starts afresh."""
-        self.chosen = self.on_surface = self.topology = self.labels = None
+        self.chosen = self.on_surface = self.labels = None
+        self.triangulation.drop()
 
     # -- what the Gaussians say now ----------------------------------------------------------------------------------
 
@@ -90,8 +97,7 @@ class MeshInLoop:
         if fresh or k == config.start_iter:
             self.chosen, self.on_surface = self.choose() or (None, None)
         pivots = self.pivots(splats)
-        if fresh or events.delaunay:
-            self.topology = triangulate(pivots.points)
+        self.triangulation.update(k, pivots.points, events.delaunay)
         if fresh or events.sdf:
             self._fuse(gaussians, splats.detach(), pivots.points.detach())
         logits = to_pivot_order(self.logits(gaussians))
@@ -121,14 +127,14 @@ class MeshInLoop:
         """Tensors that a later run needs to go on exactly here; empty if the mesh has not begun."""
         if self.topology is None:
             return {}
-        return {"tets": self.topology.tets, "labels": self.labels, "chosen": self.chosen,
-                "on_surface": self.on_surface}
+        return self.triangulation.state_dict() | {"labels": self.labels, "chosen": self.chosen,
+                                                  "on_surface": self.on_surface}
 
     def load_state_dict(self, state: dict, pivot_count: int) -> None:
         """Inverse of state_dict; pivot_count = 9 x the Gaussians that carry pivots."""
         if state:
             self.chosen, self.on_surface, self.labels = state["chosen"], state["on_surface"], state["labels"]
-            self.topology = tet_topology(state["tets"], pivot_count)
+            self.triangulation.load_state_dict(state, pivot_count)
 
 
 def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_depth: Tensor,

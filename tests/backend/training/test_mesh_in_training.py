@@ -20,9 +20,10 @@ MESH = {"model.sh_storage_start": 1, "schedule.depth_normal_from": 1, "schedule.
         "optim": {"sh_dc_lr": 0.02, "opacity_lr": 0.2, "scale_lr": 0.04, "occupancy_lr": 0.2}}
 
 
-@pytest.mark.parametrize("limit", [0, 9 * 100])
-def test_resume_with_a_mesh_is_the_same_to_the_bit(ball, short_config, tmp_path, limit):
-    config = short_config(**MESH, **{"mesh.max_points": limit})
+@pytest.mark.parametrize(("limit", "lag"), [(0, 0), (9 * 100, 0), (9 * 100, 5)])
+def test_resume_with_a_mesh_is_the_same_to_the_bit(ball, short_config, tmp_path, limit, lag):
+    """Also between the snapshot for a triangulation (iteration 14) and its use (19)."""
+    config = short_config(**MESH, **{"mesh.max_points": limit, "mesh.delaunay_lag": lag})
     log = []
     straight = Training(ball, config, on_event=lambda k, name: log.append((k, name)))
     steps = [straight.step() for _ in range(40)]
