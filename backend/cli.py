@@ -107,12 +107,14 @@ def evaluate(
     gt: Annotated[Path | None, typer.Option("--gt", help="Scene folder with gt_mesh.ply and gt_visible.npz.")] = None,
     scene: Annotated[Path | None, typer.Option(help="Scene folder, if it has moved since the run.")] = None,
     samples: Annotated[int, typer.Option(help="Points sampled on the mesh for its score.")] = 200_000,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
 ) -> None:
-    """PSNR and SSIM on the held-out views, and the mesh's score against ground truth; writes RUN/evaluation.json."""
+    """PSNR and SSIM of splats and mesh on the held-out views, and the mesh's score against ground truth; writes
+    RUN/evaluation.json."""
     require_run(run)
     from milo.backend.evaluation.report import evaluate_run, print_report
 
-    print_report(evaluate_run(run, gt, scene=scene, samples=samples))
+    print_report(evaluate_run(run, gt, scene=scene, samples=samples, device=choose_device(device)))
 
 
 @app.command()

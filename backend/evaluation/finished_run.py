@@ -42,7 +42,7 @@ class FinishedRun:
     @property
     def background(self) -> Tensor:
         """[3] colour behind masked photos and renders."""
-        return torch.full((3,), 1.0 if self.config.data.white_background else 0.0)
+        return torch.full((3,), 1.0 if self.config.data.white_background else 0.0, device=self.splats.means.device)
 
     @property
     def scale(self) -> SceneScale:
@@ -56,12 +56,13 @@ class FinishedRun:
                            near=self.scale.splat_near).image
 
 
-def open_run(path: str | Path, scene: str | Path | None = None) -> FinishedRun:
+def open_run(path: str | Path, scene: str | Path | None = None, device: str | torch.device = "cpu") -> FinishedRun:
     """Read a run's folder.
 
     Args:
         path: the folder.
         scene: the scene's folder; where the run found it if None.
+        device: where its splats and its views shall be; the mesh is arrays.
 
     Raises:
         SceneError: the run is not finished, or its scene is not where it was.
@@ -69,6 +70,6 @@ def open_run(path: str | Path, scene: str | Path | None = None) -> FinishedRun:
     path = Path(path)
     require_run(path, "splats.ply", "mesh.ply")
     config = config_of(path)
-    loaded = load_scene(scene or scene_of(path), config.data)
-    splats = load_gaussians(path / "splats.ply").splats().detach()
+    loaded = load_scene(scene or scene_of(path), config.data).to(device)
+    splats = load_gaussians(path / "splats.ply").splats().detach().to(device)
     return FinishedRun(path, config, loaded, splats, *read_mesh(path / "mesh.ply"))

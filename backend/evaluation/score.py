@@ -26,16 +26,23 @@ def has_ground_truth(scene_dir: str | Path) -> bool:
 
 
 def score_mesh(mesh_path: str | Path, scene_dir: str | Path, samples: int = 200_000, seed: int = 0) -> dict:
+    """`score_surface` of a PLY of triangles, with its path as "mesh"."""
+    return {"mesh": str(mesh_path)} | score_surface(*_surface(mesh_path), scene_dir, samples, seed)
+
+
+def score_surface(verts: np.ndarray, faces: np.ndarray, scene_dir: str | Path, samples: int = 200_000,
+                  seed: int = 0) -> dict:
     """Precision, recall and F-score at tau = 0.01, 0.0025 and 0.001, and the Chamfer distance.
 
     Args:
-        mesh_path: a PLY of triangles, world units.
+        verts: [V, 3], world units.
+        faces: [F, 3] integer.
         scene_dir: folder with the ground truth.
         samples: points drawn on the mesh; four times as many stand for each surface.
         seed: of the draws; the same seed gives the same numbers.
 
     Returns:
-        {"mesh", "vertices", "faces", "chamfer", "tau 0.01": {"precision", "recall", "fscore"}, ...}.
+        {"vertices", "faces", "chamfer", "tau 0.01": {"precision", "recall", "fscore"}, ...}.
         Precision: share of points on the mesh (inside the box) within tau of the true surface. Recall: share of visible
         true points within tau of the mesh. Chamfer: half the sum of both mean distances, each distance clipped at 0.1.
 
@@ -48,7 +55,7 @@ def score_mesh(mesh_path: str | Path, scene_dir: str | Path, samples: int = 200_
         raise SceneError(scene_dir, "gt_mesh.ply and gt_visible.npz are not in it", "Give a scene with ground truth")
     with np.load(scene_dir / "gt_visible.npz", allow_pickle=False) as truth:
         diagonal, box, visible = float(truth["diagonal"]), truth["box"], truth["points"].astype(np.float64)
-    verts, faces = _surface(mesh_path)
+    verts, faces = np.asarray(verts, np.float64), np.asarray(faces, np.int64)
     ours, _ = sample_surface(verts, faces, samples, rng, box)
     to_truth, to_ours = np.full(1, np.inf), np.full(1, np.inf)
     if len(ours):
@@ -58,7 +65,7 @@ def score_mesh(mesh_path: str | Path, scene_dir: str | Path, samples: int = 200_
         to_truth = distance_to_surface(ours, *true_surface) / diagonal
         to_ours = distance_to_surface(visible, *our_surface) / diagonal
     clipped = (np.minimum(distance, CHAMFER_CLIP).mean() for distance in (to_truth, to_ours))
-    result = {"mesh": str(mesh_path), "vertices": len(verts), "faces": len(faces), "chamfer": float(sum(clipped) / 2)}
+    result = {"vertices": len(verts), "faces": len(faces), "chamfer": float(sum(clipped) / 2)}
     for tau in TAUS:
         precision, recall = float((to_truth < tau).mean()), float((to_ours < tau).mean())
         fscore = 2 * precision * recall / (precision + recall) if precision + recall else 0.0

@@ -26,6 +26,10 @@ class Splats(NamedTuple):
         """The same Gaussians outside the autograd graph."""
         return Splats(*(value.detach() if isinstance(value, Tensor) else value for value in self))
 
+    def to(self, device: torch.device | str) -> Splats:
+        """The same Gaussians on another device."""
+        return Splats(*(value.to(device) if isinstance(value, Tensor) else value for value in self))
+
 
 class Picture(NamedTuple):
     """A rendered view. Depth is the median z depth, 0 where nothing is drawn."""

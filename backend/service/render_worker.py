@@ -39,8 +39,7 @@ def paint_gaussians(file: Path, device: str) -> Callable:
     from milo.backend.rendering.splats import render_view
 
     near = splat_near(file.parent)
-    splats = load_gaussians(file).splats().detach()
-    splats = type(splats)(*(value.to(device) if isinstance(value, torch.Tensor) else value for value in splats))
+    splats = load_gaussians(file).splats().detach().to(device)
 
     def draw(viewmat, K, size, background):
         tensors = (torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in (viewmat, K, background))

@@ -52,9 +52,14 @@ def test_report(run, capfd):
     assert report["psnr"] == pytest.approx(np.mean([view["psnr"] for view in report["views"]]))
     assert 14 < report["psnr"] < 35 and 0.3 < report["ssim"] < 1      # coarse splats, but at the right place
     assert report["score"]["tau 0.01"]["fscore"] > 0.98 and report["gaussians"] == 5000
+    assert report["mesh_psnr"] == pytest.approx(np.mean([view["mesh_psnr"] for view in report["views"]]))
+    assert report["mesh_psnr"] > 18 and 0.05 < report["mesh_coverage"] < 0.95    # the true mesh, in its true colours
+    assert report["score_seen"]["faces"] < report["score"]["faces"]      # the underside of the disc is gone
+    assert report["score_seen"]["tau 0.01"]["recall"] > 0.98
     print_report(report)
     words = capfd.readouterr().out
     assert "test_007.jpg" in words and "F-score" in words and f"{report['psnr']:.2f}" in words
+    assert f"{report['mesh_psnr']:.2f}" in words and "training views see" in words
 
 
 def test_splats_land_where_the_photos_show_them(run):
