@@ -66,6 +66,24 @@ def reconstruct(
 
 
 @app.command()
+def schedule(
+    preset: Annotated[list[str] | None, typer.Option(help="Preset; repeat it to layer several.")] = None,
+    settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="Every event in its turn, not a table.")] = False,
+) -> None:
+    """Say what a reconstruction would do, and in which iterations. Needs no photos and computes nothing."""
+    from milo.backend.config import load_config
+    from milo.backend.training import dry_run
+    from milo.backend.training.schedule import timeline
+
+    config = load_config(preset or [], settings or [])
+    if log:
+        typer.echo("\n".join(f"{k:6} {name}" for k, name in timeline(config)))
+    else:
+        typer.echo(dry_run.report(config))
+
+
+@app.command()
 def extract(
     run: Run,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="The mesh; RUN/mesh.ply if not given.")] = None,

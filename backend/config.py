@@ -86,6 +86,7 @@ class ScheduleConfig:
 class DensifyConfig:
     """Growing and thinning out the Gaussians (spec 3)."""
 
+    method: Literal["fast", "regular"] = "fast"   # regular: as usual in the field, on geometry renders alone (3.8)
     from_iter: int = 500              # copy and split after this iteration ...
     interval: int = 100               # ... every so many ...
     until_iter: int = 3000            # ... and before this one
@@ -94,8 +95,10 @@ class DensifyConfig:
     split_children: int = 2
     split_shrink: float = 1.6         # children have the parent's scale divided by this
     blur_fraction: float = 1 / 5000   # of the pixels; a Gaussian that dominates more is split
-    min_opacity: float = 0.005
-    clone_from: int = 500             # aggressive clone from this iteration on ...
+    min_opacity: float = 0.005        # fainter Gaussians are removed
+    opacity_reset_interval: int = 3000   # method regular: opacities go down to 0.01 each so many; any: from here on ...
+    max_scale: float = 0.1            # ... Gaussians larger than this, x extent, are removed at each densification
+    clone_from: int = 500             # aggressive clone from this iteration on, 0 = never ...
     clone_interval: int = 250         # ... every so many, before until_iter
     clone_prune_mass: float = 0.999   # importance that survives the prune of a clone pass
     mass: float = 0.99                # importance kept by every other mass rule (3.1)
@@ -194,16 +197,17 @@ class Config:
         if not 0 <= self.model.sh_storage_start <= self.model.sh_degree <= 3:
             raise ConfigError(f"model.sh_degree is {self.model.sh_degree} and model.sh_storage_start "
                               f"{self.model.sh_storage_start}; need 0 <= sh_storage_start <= sh_degree <= 3.")
-        if self.schedule.depth_normal_from < self.densify.until_iter:
+        if self.densify.method == "fast" and self.schedule.depth_normal_from < self.densify.until_iter:
             raise ConfigError(f"schedule.depth_normal_from ({self.schedule.depth_normal_from}) is before "
-                              f"densify.until_iter ({self.densify.until_iter}); geometry renders give no densification "
-                              "statistics, so the depth-normal loss starts when densification has ended.")
+                              f"densify.until_iter ({self.densify.until_iter}); geometry renders do not say which "
+                              "Gaussian owns a pixel, as fast densification must know. Start the loss when it has "
+                              "ended, or set densify.method=regular.")
         if self.mesh.start_iter < self.schedule.depth_normal_from:
             raise ConfigError(f"mesh.start_iter ({self.mesh.start_iter}) is before schedule.depth_normal_from "
                               f"({self.schedule.depth_normal_from}); the mesh losses need geometry renders.")
-        for path in ("densify.interval", "densify.clone_interval", "schedule.filter_interval", "mesh.every",
-                     "mesh.delaunay_interval", "mesh.sdf_interval", "mesh.labels_interval", "extract.labels_interval",
-                     "run.snapshot_interval"):
+        for path in ("densify.interval", "densify.clone_interval", "densify.opacity_reset_interval",
+                     "schedule.filter_interval", "mesh.every", "mesh.delaunay_interval", "mesh.sdf_interval",
+                     "mesh.labels_interval", "extract.labels_interval", "run.snapshot_interval"):
             section, name = path.split(".")
             if getattr(getattr(self, section), name) < 1:
                 raise ConfigError(f"{path} is {getattr(getattr(self, section), name)}; an interval is at least 1.")
@@ -252,9 +256,7 @@ def load_config(presets: Iterable[str] = (), overrides: Mapping[str, Any] | Iter
     """
     values: dict[str, dict[str, Any]] = {}
     for name in presets:
-        table = _read_preset(name)
-        table.pop("description", None)
-        _layer(values, table, f"preset {name}")
+        _layer_preset(values, name)
     _layer(values, _nested(overrides), "override")
     return _build(values)
 
@@ -265,6 +267,15 @@ def with_overrides(config: Config, overrides: Mapping[str, Any] | Iterable[str])
     _layer(values, dataclasses.asdict(config), "config")
     _layer(values, _nested(overrides), "override")
     return _build(values)
+
+
+def _layer_preset(values: dict[str, dict[str, Any]], name: str) -> None:
+    """Lay a preset over `values`, after those that it names under `over`."""
+    table = _read_preset(name)
+    table.pop("description", None)
+    for lower in table.pop("over", ()):
+        _layer_preset(values, lower)
+    _layer(values, table, f"preset {name}")
 
 
 def _read_preset(name: str) -> dict[str, Any]:

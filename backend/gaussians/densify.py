@@ -24,35 +24,63 @@ MIN_CLONE_OPACITY, MAX_CLONE_OPACITY = 0.0051, 1 - 2.0**-23
 
 
 def densify_and_prune(population: Population, config: DensifyConfig, extent: float, generator: torch.Generator,
-                      max_gaussians: int = 0) -> None:
-    """Copy small Gaussians that pull, split large ones and blurred ones, drop the transparent (3.6).
+                      max_gaussians: int = 0, drop_large: bool = False) -> None:
+    """Copy small Gaussians that pull, split large ones and blurred ones, drop the transparent (3.6, 3.8).
 
     Args:
         extent: scene extent, world units.
-        generator: draws the positions of split children.
+        generator: draws the positions of split children, and with the regular method those of copies.
         max_gaussians: nothing grows from this number on; 0 = no limit.
+        drop_large: drop what is larger than config.max_scale extents, too.
     """
     gaussians, statistics = population.gaussians, population.statistics
     if not max_gaussians or len(population) < max_gaussians:
+        regular = config.method == "regular"
         pulled = statistics.mean_gradient() >= config.grad_threshold
+        if regular:
+            pulled |= as_many_of(statistics.mean_absolute(), pulled)
         small = gaussians.scales().amax(1) <= config.percent_dense * extent
         split = (pulled & ~small) | statistics.blurred
         copied, parents = (pulled & small).nonzero().squeeze(1), split.nonzero().squeeze(1)
         rows = torch.cat([(~split).nonzero().squeeze(1), copied, parents.repeat(config.split_children)])
         children = len(parents) * config.split_children
         population.select(rows, len(copied) + children)
+        _spread(population, children + len(copied) if regular else children, generator)
         if children:
-            _spread_children(population, children, config.split_shrink, generator)
-    population.select((population.gaussians.opacities() >= config.min_opacity).nonzero().squeeze(1))
+            population.gaussians.log_scales.detach()[-children:] -= math.log(config.split_shrink)
+    keep = population.gaussians.opacities() >= config.min_opacity
+    if drop_large:
+        keep &= population.gaussians.scales().amax(1) <= config.max_scale * extent
+    population.select(keep.nonzero().squeeze(1))
 
 
-def _spread_children(population: Population, count: int, shrink: float, generator: torch.Generator) -> None:
-    """Move the last `count` Gaussians to points drawn from themselves, and make them smaller."""
+def as_many_of(values: Tensor, chosen: Tensor) -> Tensor:
+    """[N] bool: positive values [N] from the quantile on that leaves as large a share as is chosen ([N] bool)."""
+    if len(values) == 0:
+        return chosen
+    place = (len(values) - 1) * (1 - chosen.float().mean().item())
+    ordered = values.sort().values
+    return (values > 0) & (values >= torch.lerp(ordered[math.floor(place)], ordered[math.ceil(place)], place % 1))
+
+
+def _spread(population: Population, count: int, generator: torch.Generator) -> None:
+    """Move the last `count` Gaussians to points drawn from themselves."""
+    if not count:
+        return
     gaussians = population.gaussians
-    means, log_scales = gaussians.means.detach(), gaussians.log_scales.detach()
+    means = gaussians.means.detach()
     noise = torch.randn(count, 3, generator=generator).to(means.device)
-    means[-count:] += rotate(gaussians.quats.detach()[-count:], log_scales[-count:].exp() * noise)
-    log_scales[-count:] -= math.log(shrink)
+    means[-count:] += rotate(gaussians.quats.detach()[-count:], gaussians.scales()[-count:] * noise)
+
+
+@torch.no_grad()
+def reset_opacities(population: Population, ceiling: float = 0.01) -> None:
+    """Make everything faint, so that what the photos need comes back (3.8): filtered opacities end at `ceiling`."""
+    gaussians = population.gaussians
+    filtered, bare = gaussians.splats().opacities, gaussians.opacities()
+    lowered = torch.minimum(bare, bare * (ceiling / filtered))
+    gaussians.replace({"opacity_logits": torch.logit(lowered)})
+    population.optimizer.forget("opacity_logits")
 
 
 def rotate(quats: Tensor, vectors: Tensor) -> Tensor:

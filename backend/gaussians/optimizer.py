@@ -38,6 +38,11 @@ class SparseAdam:
         self.first = {name: torch.zeros_like(values[name]) for name in OPTIMISED}
         self.second = {name: torch.zeros_like(values[name]) for name in OPTIMISED}
 
+    def forget(self, name: str) -> None:
+        """Zero the moments of one tensor."""
+        self.first[name].zero_()
+        self.second[name].zero_()
+
     def remap(self, rows: Tensor, appended: int) -> None:
         """Follow `Gaussians.select(rows)`; the last `appended` rows start with zero moments."""
         for moments in (self.first, self.second):

@@ -15,6 +15,7 @@ class Statistics:
 
     Attributes:
         gradient: [N] sum of the norms of the screen-space gradients, NDC.
+        absolute: [N] sum of their absolute values over pixels, where the renders tell (3.8).
         drawn: [N] how often that was.
         blurred: [N] bool: dominated more than its share of a picture since the set last changed.
         culled: [V, N] bool, or None: not worth drawing in view v.
@@ -27,6 +28,7 @@ class Statistics:
     def clear(self, count: int, device: torch.device) -> None:
         """Start with nothing known about `count` new Gaussians."""
         self.gradient = torch.zeros(count, device=device)
+        self.absolute = torch.zeros(count, device=device)
         self.drawn = torch.zeros(count, device=device)
         self.blurred = torch.zeros(count, dtype=torch.bool, device=device)
         self.factor = torch.ones(count, device=device)
@@ -42,19 +44,26 @@ class Statistics:
         """[N] bool: Gaussians to leave out of a training render of this view."""
         return None if self.culled is None else self.culled[view]
 
-    def gather(self, view: int, screen_grad: Tensor, radii: Tensor, area_max: Tensor, blur_area: float) -> None:
-        """Add one training render: screen_grad [N, 3] NDC, radii [N], area_max [N] pixels."""
+    def gather(self, view: int, screen_grad: Tensor, radii: Tensor, area_max: Tensor | None, blur_area: float) -> None:
+        """Add one training render: screen_grad [N, 3] NDC, radii [N], area_max [N] pixels; None = a geometry render."""
         drawn = radii > 0
         norm = torch.linalg.vector_norm(screen_grad[:, :2], dim=1)
         if self._has_culled and self._has_culled[view]:
             norm = norm * self.factor
         self.gradient += torch.where(drawn, norm, 0.0)
         self.drawn += drawn
-        self.blurred |= drawn & (area_max > blur_area)
+        if area_max is None:
+            self.absolute += torch.where(drawn, screen_grad[:, 2], 0.0)
+        else:
+            self.blurred |= drawn & (area_max > blur_area)
 
     def mean_gradient(self) -> Tensor:
         """[N] mean norm of the screen-space gradient, NDC; 0 where never drawn."""
         return self.gradient / self.drawn.clamp_min(1)
+
+    def mean_absolute(self) -> Tensor:
+        """[N] mean over the renders of `absolute`, NDC; 0 where never drawn."""
+        return self.absolute / self.drawn.clamp_min(1)
 
     def remap(self, rows: Tensor, appended: int) -> None:
         """Follow `Gaussians.select(rows)`. Appending forgets everyone's gradients (3.4)."""
@@ -62,20 +71,23 @@ class Statistics:
             self.set_masks(self.culled.index_select(1, rows), self.factor)
         self.factor = self.factor.index_select(0, rows)
         self.gradient = self.gradient.index_select(0, rows)
+        self.absolute = self.absolute.index_select(0, rows)
         self.drawn = self.drawn.index_select(0, rows)
         if appended:
             self.gradient.zero_()
+            self.absolute.zero_()
             self.drawn.zero_()
         self.blurred = torch.zeros(len(rows), dtype=torch.bool, device=rows.device)
 
     def state_dict(self) -> dict:
         """Tensors by name."""
-        return {"gradient": self.gradient, "drawn": self.drawn, "blurred": self.blurred, "factor": self.factor,
-                "culled": self.culled}
+        return {"gradient": self.gradient, "absolute": self.absolute, "drawn": self.drawn, "blurred": self.blurred,
+                "factor": self.factor, "culled": self.culled}
 
     def load_state_dict(self, state: dict) -> None:
         """Inverse of state_dict."""
-        self.gradient, self.drawn, self.blurred = state["gradient"], state["drawn"], state["blurred"]
+        self.gradient, self.absolute = state["gradient"], state["absolute"]
+        self.drawn, self.blurred = state["drawn"], state["blurred"]
         self.set_masks(state["culled"], state["factor"])
 
 

@@ -82,11 +82,11 @@ class Training:
             self.on_event(k, "sh")
         view = self.views.draw(now.half)
         splats = self.gaussians.splats()
+        screen = torch.zeros_like(splats.means, requires_grad=True) if now.gather else None
         if now.geometry:
-            terms, radii, vertices = self._geometry_losses(splats, view, k, now.mesh)
-            screen = area_max = None
+            terms, radii, vertices = self._geometry_losses(splats, view, k, now, screen)
+            area_max = None
         else:
-            screen = torch.zeros_like(splats.means, requires_grad=True) if now.gather else None
             terms, radii, area_max = self._image_losses(splats, view, screen)
             vertices = 0
         loss = sum(terms.values())
@@ -97,6 +97,9 @@ class Training:
                 self.population.statistics.gather(view.uid, screen.grad, radii, area_max, blur_area)
             if now.changes_set:
                 self._change_set(k, now)
+            if now.reset_opacity:
+                densify.reset_opacities(self.population)
+                self.on_event(k, "reset_opacity")
             if now.refilter:
                 self._refresh_filter(now.half, k)
             if now.step and now.changes_set:
@@ -115,18 +118,20 @@ class Training:
             screen_grad=screen, cull=self.population.statistics.cull(view.uid))
         return {"photometric": self._photometric(rendered.image, view)}, rendered.radii, rendered.area_max
 
-    def _geometry_losses(self, splats: Splats, view: View, k: int, mesh_due: bool):
+    def _geometry_losses(self, splats: Splats, view: View, k: int, now: schedule.Events, screen: Tensor | None):
         """Losses on colours, depths and normals, and on the mesh; radii [N]; vertices of the mesh."""
         config = self.config.loss
-        rendered = render_geometry(splats, view.camera, self.background, near=self.scale.splat_near)
-        consistency = depth_normal_loss(rendered.normal, rendered.median_depth, rendered.expected_depth, view.camera.K,
-                                        config.depth_normal_expected)
-        terms = {"photometric": self._photometric(rendered.image, view),
-                 "depth_normal": config.depth_normal_weight * consistency}
+        rendered = render_geometry(splats, view.camera, self.background, near=self.scale.splat_near,
+                                   screen_grad=screen)
+        terms = {"photometric": self._photometric(rendered.image, view)}
+        if now.depth_normal:
+            consistency = depth_normal_loss(rendered.normal, rendered.median_depth, rendered.expected_depth,
+                                            view.camera.K, config.depth_normal_expected)
+            terms["depth_normal"] = config.depth_normal_weight * consistency
         if view.mask is not None and config.mask_weight > 0:
             mask = view.mask.to(self.device, torch.float32) / 255
             terms["mask"] = config.mask_weight * (rendered.alpha - mask).abs().mean()
-        if not mesh_due:
+        if not now.mesh:
             return terms, rendered.radii, 0
         for name, happens in mesh_events(self.config.mesh, k)._asdict().items():
             if happens:
@@ -143,7 +148,8 @@ class Training:
         config, population = self.config, self.population
         budget = config.model.max_gaussians
         if now.densify:
-            densify.densify_and_prune(population, config.densify, self.scale.extent, self.generator, budget)
+            densify.densify_and_prune(population, config.densify, self.scale.extent, self.generator, budget,
+                                      now.drop_large)
             self._changed(k, "densify", now.half)
         if now.reinit:
             self._reinitialise(k, now.half)

@@ -15,10 +15,13 @@ class Events(NamedTuple):
 
     half: bool          # the views of this iteration have half the resolution
     raise_sh: bool      # one more SH degree becomes active
-    geometry: bool      # render depth and normals too, and compare them
+    geometry: bool      # render with the rasteriser that gives depth and normals
+    depth_normal: bool  # compare depth with normals
     mesh: bool          # mesh losses
     gather: bool        # densification statistics
     densify: bool
+    drop_large: bool    # densification removes what is too large
+    reset_opacity: bool
     reinit: bool        # depth re-initialisation
     clone: bool
     simplify1: bool
@@ -35,18 +38,25 @@ class Events(NamedTuple):
 def events(config: Config, k: int) -> Events:
     """Events of iteration k, from 1."""
     schedule, densify = config.schedule, config.densify
+    regular = densify.method == "regular"
     growing = k < densify.until_iter
     reinit = growing and k == densify.reinit_iter
+    densifies = growing and k > densify.from_iter and k % densify.interval == 0 and not reinit
+    faded = k % densify.opacity_reset_interval == 0 or (config.data.white_background and k == densify.from_iter)
+    cloning = growing and densify.clone_from > 0 and k >= densify.clone_from and k % densify.clone_interval == 0
     periodic = k % schedule.filter_interval == 0 or k == schedule.half_resolution_until
     return Events(
         half=k <= schedule.half_resolution_until,
         raise_sh=k in schedule.sh_steps,
-        geometry=k >= schedule.depth_normal_from,
+        geometry=regular or k >= schedule.depth_normal_from,
+        depth_normal=k >= schedule.depth_normal_from,
         mesh=mesh_due(config.mesh, k),
         gather=growing,
-        densify=growing and k > densify.from_iter and k % densify.interval == 0 and not reinit,
+        densify=densifies,
+        drop_large=densifies and k > densify.opacity_reset_interval,
+        reset_opacity=regular and growing and faded,
         reinit=reinit,
-        clone=growing and k >= densify.clone_from and k % densify.clone_interval == 0 and not reinit,
+        clone=cloning and not reinit,
         simplify1=k == densify.simplify1_iter,
         simplify2=k == densify.simplify2_iter,
         refilter=config.model.mip_filter and periodic and k < schedule.iterations - schedule.filter_interval,
@@ -72,6 +82,8 @@ def timeline(config: Config) -> Iterator[tuple[int, str]]:
                 yield k, name
                 if filtered:
                     yield from [(k, "filter")] * (2 if name == "reinit" else 1)
+        if now.reset_opacity:
+            yield k, "reset_opacity"
         if now.refilter:
             yield k, "filter"
         if now.step and now.changes_set:

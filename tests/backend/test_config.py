@@ -34,7 +34,7 @@ def test_presets_layer_and_overrides_win():
 
 @pytest.mark.parametrize(("presets", "overrides", "says"), [
     (["fast"], [], "there are: default"),
-    ([], ["densify.intervall=3"], "densify has: from_iter"),
+    ([], ["densify.intervall=3"], "densify has: method, from_iter"),
     ([], ["densfy.interval=3"], "sections?.*: data, model"),
     ([], ["densify.interval=3.5"], "densify.interval is 3.5; a whole number"),
     ([], ["densify.interval=true"], "a whole number"),
@@ -59,3 +59,30 @@ def test_a_newer_config_file_is_refused():
 def test_the_tree_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().mesh.every = 2
+
+
+# Spec training.md 5.12 and 3.8: what differs from preset to preset, as (start, stop, fusion's stop, pivots, sampling,
+# depth, normal, centres and labels weights, share kept at simplification 1).
+CONFIGURATIONS = {
+    "default": (8001, 18_000, 13_001, 5_400_000, "surface", 0.05, 0.05, 0.005, 0.005, 0.6),
+    "low": (8001, 18_000, 13_001, 540_000, "surface", 0.05, 0.05, 0.005, 0.005, 0.3),
+    "verylow": (8001, 18_000, 13_001, 270_000, "surface", 0.05, 0.05, 0.005, 0.005, 0.1),
+    "high": (8001, 18_000, 13_001, 9_000_000, "surface+opacity", 0.05, 0.05, 0.005, 0.005, 0.6),
+    "veryhigh": (8001, 18_000, 13_001, 13_500_000, "surface+opacity", 0.05, 0.05, 0.005, 0.005, 0.6),
+    "regular": (20_001, 30_000, 25_001, 5_400_000, "surface", 0.05, 0.05, 0.005, 0.005, 0.6),
+    "dtu": (20_001, 30_000, 25_001, 5_400_000, "surface", 0.01, 0.01, 0.001, 0.001, 0.6),
+}
+
+
+@pytest.mark.parametrize("name", CONFIGURATIONS)
+def test_presets_have_the_papers_values(name):
+    config = load_config([name])
+    mesh = config.mesh
+    assert (mesh.start_iter, mesh.stop_iter, mesh.sdf_stop_iter, mesh.max_points, mesh.sampling, mesh.depth_weight,
+            mesh.normal_weight, mesh.centers_weight, mesh.labels_weight,
+            config.densify.sampling_factor) == CONFIGURATIONS[name]
+
+
+def test_a_preset_can_stand_on_another():
+    assert load_config(["dtu"]).densify.method == "regular" and load_config(["dtu"]).schedule.iterations == 30_000
+    assert load_config(["dtu"], ["schedule.iterations=7"]).schedule.iterations == 7

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from milo.backend.config import DensifyConfig
-from milo.backend.gaussians.densify import clone_parameters, clone_pass, densify_and_prune, rotate, simplify
+from milo.backend.gaussians.densify import (
+    as_many_of,
+    clone_parameters,
+    clone_pass,
+    densify_and_prune,
+    reset_opacities,
+    rotate,
+    simplify,
+)
 from milo.backend.gaussians.scores import Scores
 
 CONFIG = DensifyConfig()
@@ -118,3 +126,52 @@ def test_second_simplification_keeps_the_mass(random_population):
     means = population.gaussians.means.detach()[5:].clone()
     simplify(population, scores(values), CONFIG, 50)
     assert torch.equal(population.gaussians.means, means)
+
+
+REGULAR = dataclasses.replace(CONFIG, method="regular", min_opacity=0.05)
+
+
+def test_regular_selection_takes_the_share_of_the_absolute_gradient_too(random_population):
+    """3.8: half pull by their mean gradient, so the half with the largest absolute gradients is taken as well."""
+    population = random_population(8)
+    population.gaussians.replace({"log_scales": torch.full((8, 3), math.log(0.005))})
+    population.statistics.gradient = torch.tensor([4e-4] * 4 + [0.0] * 4)
+    population.statistics.absolute = torch.tensor([0.0, 1, 2, 7, 4, 3, 6, 5])
+    population.statistics.drawn = torch.ones(8)
+    assert as_many_of(population.statistics.absolute, torch.arange(8) < 4).tolist() == [False] * 3 + [True] * 2 + [
+        False] + [True] * 2
+    means = population.gaussians.means.detach().clone()
+    densify_and_prune(population, REGULAR, 1.0, torch.Generator().manual_seed(0))
+    new = population.gaussians.means.detach()
+    assert len(new) == 8 + 7 and torch.equal(new[:8], means)
+    parents = means[[0, 1, 2, 3, 4, 6, 7]]
+    distance = (new[8:] - parents).norm(dim=1)
+    assert (distance > 0).all() and (distance < 5 * 0.005).all()   # jittered, not exact copies
+    fast = random_population(8)
+    fast.statistics.absolute, fast.statistics.drawn = torch.ones(8), torch.ones(8)
+    densify_and_prune(fast, CONFIG, 1.0, torch.Generator())
+    assert len(fast) == 8
+
+
+def test_regular_pruning_drops_the_faint_and_in_time_the_large(random_population):
+    scales = torch.tensor([0.01, 0.01, 0.2])[:, None].repeat(1, 3)
+    for drop_large, kept in ((False, 2), (True, 1)):
+        population = random_population(3)
+        population.gaussians.replace({"log_scales": scales.log(),
+                                      "opacity_logits": torch.logit(torch.tensor([0.04, 0.06, 0.9]))})
+        densify_and_prune(population, REGULAR, 1.0, torch.Generator(), drop_large=drop_large)
+        assert len(population) == kept
+
+
+def test_opacity_reset_lowers_what_is_seen(random_population):
+    """3.8: the filtered opacity ends at 0.01 at most, and its moments at zero."""
+    population = random_population(3)
+    gaussians = population.gaussians
+    gaussians.replace({"opacity_logits": torch.logit(torch.tensor([0.9, 0.5, 0.002])),
+                       "filter_3d": torch.tensor([0.1, 0.0, 0.0])})
+    population.optimizer.first["opacity_logits"].fill_(1)
+    population.optimizer.first["means"].fill_(1)
+    reset_opacities(population)
+    assert torch.allclose(gaussians.splats().opacities, torch.tensor([0.01, 0.01, 0.002]), rtol=1e-4)
+    assert gaussians.opacities()[0] > 0.0101
+    assert not population.optimizer.first["opacity_logits"].any() and population.optimizer.first["means"].all()

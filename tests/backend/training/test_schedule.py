@@ -3,7 +3,11 @@
 
 from collections import Counter
 
+import pytest
+
+from milo.backend import cli
 from milo.backend.config import load_config
+from milo.backend.training.dry_run import spans
 from milo.backend.training.loop import Training
 from milo.backend.training.schedule import events, timeline
 
@@ -31,6 +35,39 @@ def test_dry_run_of_the_reference():
     assert at(parity, "filter")[-1] == 17_800
     assert events(parity, 2999).gather and not events(parity, 2999).geometry
     assert events(parity, 3000).half and events(parity, 3000).geometry and not events(parity, 3001).half
+
+
+def test_dry_run_of_the_reference_event_by_event():
+    """The table of section 6, row by row; events that come with a change of the set stand beside it."""
+    expected = [(0, "filter")]
+    changes = {k: ["densify"] for k in range(600, 3000, 100) if k != 2000}
+    for k in (500, 750, 1000, 1250, 1500, 1750, 2250, 2500, 2750):
+        changes[k] = [*changes.get(k, []), "clone"]
+    changes |= {2000: ["reinit"], 3000: ["simplify1"], 8000: ["simplify2"]}
+    for k in range(1, 18_001):
+        expected += [(k, "sh")] * (k in (4000, 5000, 6000))
+        expected += [(k, "delaunay")] * (k == 8001 or (k % 500 == 0 and 8500 <= k <= 17_500))
+        expected += [(k, "sdf")] * (k == 8001 or (k % 500 == 0 and 8500 <= k <= 13_000))
+        expected += [(k, "labels")] * (k == 8001 or (k % 200 == 0 and 8200 <= k <= 18_000))
+        for name in changes.get(k, []):
+            expected += [(k, name), (k, "filter")] + [(k, "filter")] * (name == "reinit")
+        expected += [(k, "filter")] * (k % 100 == 0 and k <= 17_800)
+        expected += [(k, "skipped step")] * (k in changes)
+    assert list(timeline(load_config(["parity"]))) == expected
+
+
+def test_dry_run_from_the_command_line(capfd):
+    for arguments, says in (([], "    23  600 to 1900 every 100, 2100 to 2900 every 100\n"),
+                            (["--log"], "\n  8001 delaunay\n  8001 sdf\n  8001 labels\n")):
+        with pytest.raises(SystemExit) as end:
+            cli.main(["schedule", "--preset", "parity", *arguments])
+        assert not end.value.code
+        assert says in capfd.readouterr().out
+
+
+def test_iterations_in_words():
+    assert spans([5, 7, 9, 9, 20, 30, 40, 50, 51, 52, 99]) == "5 to 9 every 2, 20 to 50 every 10, 51, 52, 99"
+    assert spans([1, 2, 3]) == "1 to 3" and spans([]) == ""
 
 
 def test_densify_comes_before_clone_in_one_iteration():
