@@ -97,9 +97,9 @@ def rasterize_geometry(
     Raises:
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
-    _check_gaussians(means, scales, quats, opacities)
+    check_gaussians(means, scales, quats, opacities)
     _check_colours(means, sh_dc, sh_rest, sh_degree)
-    height, width = _check_camera(means, viewmat, K, size)
+    height, width = check_camera(means, viewmat, K, size)
     background = _background(means, background)
     _check_screen_grad(means, screen_grad)
     outputs = _Geometry.apply(
@@ -140,9 +140,9 @@ def rasterize_train(
     Raises:
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
-    _check_gaussians(means, scales, quats, opacities)
+    check_gaussians(means, scales, quats, opacities)
     _check_colours(means, sh_dc, sh_rest, sh_degree)
-    height, width = _check_camera(means, viewmat, K, size)
+    height, width = check_camera(means, viewmat, K, size)
     background = _background(means, background)
     _check_cull(means, cull)
     _check_screen_grad(means, screen_grad)
@@ -309,7 +309,7 @@ def _check(name: str, tensor: Tensor, like: Tensor, shape) -> None:
         raise ValueError(f"{name} is on {tensor.device}, but means is on {like.device}: move one of them.")
 
 
-def _check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Tensor) -> None:
+def check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Tensor) -> None:
     if not isinstance(means, Tensor) or means.ndim != 2 or means.shape[1] != 3:
         raise ValueError(f"means must be a tensor of shape [N, 3], not {list(getattr(means, 'shape', []))}.")
     if means.dtype not in (torch.float32, torch.float64):
@@ -336,9 +336,9 @@ def _check_cull(means: Tensor, cull: Tensor | None) -> None:
 
 
 def _check_readout(means, scales, quats, opacities, viewmat, K, size, cull) -> tuple[int, int]:
-    _check_gaussians(means, scales, quats, opacities)
+    check_gaussians(means, scales, quats, opacities)
     _check_cull(means, cull)
-    return _check_camera(means, viewmat, K, size)
+    return check_camera(means, viewmat, K, size)
 
 
 def _check_colours(means: Tensor, sh_dc: Tensor, sh_rest: Tensor, sh_degree: int) -> None:
@@ -351,7 +351,7 @@ def _check_colours(means: Tensor, sh_dc: Tensor, sh_rest: Tensor, sh_degree: int
         raise ValueError(f"sh_rest holds {terms} coefficients; sh_degree {sh_degree} needs {(sh_degree + 1) ** 2 - 1}.")
 
 
-def _check_camera(means: Tensor, viewmat: Tensor, K: Tensor, size: tuple[int, int]) -> tuple[int, int]:
+def check_camera(means: Tensor, viewmat: Tensor, K: Tensor, size: tuple[int, int]) -> tuple[int, int]:
     _check("viewmat", viewmat, means, (4, 4))
     _check("K", K, means, (3, 3))
     height, width = (int(s) for s in size)
