@@ -76,7 +76,7 @@ bench: .venv/installed
 	$(BIN)/python -m bench
 
 bench-gpu: .venv/installed
-	$(BIN)/python -m bench.gpu_ops
+	$(BIN)/python -m bench.gpu $(BENCH)
 
 clean:
 	rm -rf build dist

@@ -94,7 +94,7 @@ def sample_surface(verts, faces, count, rng, box=None):
 
 def distance_to_surface(points, surface_points, surface_triangles, neighbours=4):
     """Distance (n,) of points (n, 3) to a surface: exact to the triangles of the nearest surface samples."""
-    near = cKDTree(surface_points).query(points, k=neighbours)[1]
+    near = cKDTree(surface_points).query(points, k=neighbours, workers=-1)[1]
     distances = [point_triangle_distance(points, surface_triangles[near[:, k]]) for k in range(neighbours)]
     return np.min(distances, axis=0)
 
