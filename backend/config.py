@@ -64,6 +64,10 @@ class OptimConfig:
     scale_lr: float = 0.005           # of the logarithm
     quat_lr: float = 0.001
     occupancy_lr: float = 0.025       # of the logit
+    exposure_lr: float = 0.001        # of loss.appearance = "exposure"
+    appearance_embedding_lr: float = 0.001   # of loss.appearance = "network"
+    appearance_network_lr: float = 0.001
+    dense: bool = False               # every Gaussian takes every step, seen or not (the reference with appearance)
     beta1: float = 0.9
     beta2: float = 0.999
     eps: float = 1e-15
@@ -116,9 +120,12 @@ class DensifyConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Image losses (spec 4.1, 4.2)."""
+    """Image losses (spec 2.8, 4.1, 4.2)."""
 
     lambda_dssim: float = 0.2
+    appearance: Literal["none", "exposure", "network"] = "none"   # what may differ from photo to photo
+    random_background: bool = False   # a new colour behind the render in each iteration; opaque things turn opaque
+    masked: Literal["background", "ignore"] = "background"   # what masks exclude is the background, or says nothing
     mask_weight: float = 0.0          # of the difference between rendered alpha and the photo's mask, where it has one
     depth_normal_weight: float = 0.05
     depth_normal_expected: float = 0.6   # share of the expected depth; the rest is the median depth's
@@ -205,6 +212,9 @@ class Config:
         if self.mesh.start_iter < self.schedule.depth_normal_from:
             raise ConfigError(f"mesh.start_iter ({self.mesh.start_iter}) is before schedule.depth_normal_from "
                               f"({self.schedule.depth_normal_from}); the mesh losses need geometry renders.")
+        if self.loss.masked == "ignore" and (self.loss.mask_weight > 0 or self.mesh.carve_masks):
+            raise ConfigError("loss.masked is ignore, so masks say nothing about free space: set loss.mask_weight=0 "
+                              "and mesh.carve_masks=false.")
         for path in ("densify.interval", "densify.clone_interval", "densify.opacity_reset_interval",
                      "schedule.filter_interval", "mesh.every", "mesh.delaunay_interval", "mesh.sdf_interval",
                      "mesh.labels_interval", "extract.labels_interval", "run.snapshot_interval"):

@@ -13,7 +13,7 @@ from rich.table import Table
 from torch import Tensor
 
 from milo.backend.data.scene import View
-from milo.backend.rendering.image_metrics import psnr, quantised, ssim
+from milo.backend.rendering.image_metrics import compared, psnr, quantised, ssim
 
 from .finished_run import FinishedRun, open_run
 from .mesh_views import draw_colored, seen_faces
@@ -75,11 +75,12 @@ def _keys(mesh: tuple) -> tuple[str, ...]:
 
 def _compared(run: FinishedRun, mesh: tuple, view: View) -> dict[str, float]:
     """Figures of one view, of 8-bit pictures."""
-    target, splats = view.target(run.background), quantised(run.splat_image(view))
+    masked = run.config.loss.masked
+    splats, target = compared(quantised(run.splat_image(view)), view, run.background, masked)
     figures = [psnr(splats, target), ssim(splats, target)]
     if mesh[2] is not None:
         drawn = draw_colored(*mesh, view.camera, run.background, near=run.scale.mesh_near)
-        image = quantised(drawn.image)
+        image, target = compared(quantised(drawn.image), view, run.background, masked)
         figures += [psnr(image, target), ssim(image, target), float(drawn.covered.float().mean())]
     return dict(zip(_keys(mesh), figures))
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from milo.backend.data.ply import read_mesh
 from milo.backend.data.scene import View
-from milo.backend.rendering.image_metrics import psnr, quantised
+from milo.backend.rendering.image_metrics import compared, psnr, quantised
 from milo.backend.training.snapshots import as_bytes
 
 from .contact_sheet import Cell, contact_sheet, spread
@@ -81,7 +81,7 @@ def sheet_of(run: FinishedRun, views: Sequence[View], stages: Sequence[StageMesh
     for view in views:
         pictures = pictures_of(run, view)
         kinds = list(pictures)
-        quality = psnr(quantised(run.splat_image(view)), view.target(run.background))
+        quality = psnr(*compared(quantised(run.splat_image(view)), view, run.background, run.config.loss.masked))
         captions = {"photo": view.camera.name, "splats": f"{quality:.2f} dB"}
         rows.append([Cell(picture, captions.get(kind, "")) for kind, picture in pictures.items()])
     meshes = spread(list(stages), SHEET_STAGES - 1)

@@ -128,13 +128,14 @@ def prune_intersections(population: Population, scores: Scores, config: DensifyC
 
 @torch.no_grad()
 def depth_points(splats: Splats, views: Sequence, culled: Tensor | None, count: int, near: float, background: Tensor,
-                 generator: torch.Generator) -> tuple[Tensor, Tensor]:
+                 generator: torch.Generator, masked_only: bool = False) -> tuple[Tensor, Tensor]:
     """Points on the present surface with the photos' colours (3.7 b 3).
 
     Args:
         views: training views; culled: [V, N] bool or None; near: nearest z drawn, world units.
         count: points from each view, drawn where the picture is opaque; fewer if there are not so many pixels.
         background: [3] colour behind the photos.
+        masked_only: no points where a photo's mask is 0.
 
     Returns:
         points [P, 3] world units, colours [P, 3] in [0, 1].
@@ -145,7 +146,10 @@ def depth_points(splats: Splats, views: Sequence, culled: Tensor | None, count: 
         _, hit, _, transmittance = rasterize_depth(
             splats.means, splats.scales, splats.quats, splats.opacities, camera.viewmat, camera.K, camera.size,
             cull=None if culled is None else culled[v], near=near)
-        pixels = draw_weighted((1 - transmittance).flatten().clamp_min(0), count, generator)
+        opaque = (1 - transmittance).clamp_min(0)
+        if masked_only and view.mask is not None:
+            opaque = torch.where(view.mask.to(opaque.device) > 0, opaque, 0.0)
+        pixels = draw_weighted(opaque.flatten(), count, generator)
         points.append(hit.flatten(1)[:, pixels].T)
         colors.append(view.target(background).flatten(1)[:, pixels].T)
     return torch.cat(points).contiguous(), torch.cat(colors).contiguous()

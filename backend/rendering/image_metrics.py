@@ -16,6 +16,19 @@ def quantised(image: Tensor) -> Tensor:
     return (image.clamp(0, 1) * 255).round() / 255
 
 
+def compared(image: Tensor, view, background: Tensor, masked: str) -> tuple[Tensor, Tensor]:
+    """A render [3, H, W] over `background` [3], and what it is compared with.
+
+    Args:
+        view: with its photo.
+        masked: "ignore": both are black where the photo's mask, if it has one, excludes the pixels; "background": the
+            photo shows the background there (`loss.masked` of the configuration).
+    """
+    if masked == "background" or view.mask is None:
+        return image, view.target(background)
+    return image * (view.mask.to(image.device).float() / 255), view.target(torch.zeros_like(background))
+
+
 def psnr(image: Tensor, target: Tensor) -> float:
     """Peak signal-to-noise ratio in dB over all pixels and channels; infinite where the images are equal.
 

@@ -22,11 +22,11 @@ from milo.backend.mesh.loop import MeshInLoop
 from milo.backend.rendering.scale import scene_scale
 from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.splats import rasterize_train
-from milo.cuda_ext.ssim import photometric_loss
 
 from . import schedule
 from .errors import TrainingError
 from .loss import depth_normal_loss
+from .photo_loss import PhotoLoss
 from .views import ViewStack, stacked
 
 
@@ -58,6 +58,7 @@ class Training:
         self.generator = torch.Generator().manual_seed(config.run.seed)
         self.views = ViewStack(scene.train, config.schedule.flush_views, self.generator)
         self.background = torch.full((3,), 1.0 if config.data.white_background else 0.0, device=self.device)
+        self.photo_loss = PhotoLoss(config, scene.train, self.background, self.generator)
         points = torch.from_numpy(scene.points).to(self.device, torch.float32)
         colors = torch.from_numpy(scene.colors).to(self.device, torch.float32) / 255
         gaussians = self._new_gaussians(points, colors, config.model.sh_storage_start)
@@ -80,14 +81,14 @@ class Training:
         if now.raise_sh:
             self.gaussians.sh_degree = min(self.gaussians.sh_degree + 1, self.gaussians.storage_degree)
             self.on_event(k, "sh")
-        view = self.views.draw(now.half)
+        view, background = self.views.draw(now.half), self.photo_loss.background()
         splats = self.gaussians.splats()
         screen = torch.zeros_like(splats.means, requires_grad=True) if now.gather else None
         if now.geometry:
-            terms, radii, vertices = self._geometry_losses(splats, view, k, now, screen)
+            terms, radii, vertices = self._geometry_losses(splats, view, background, k, now, screen)
             area_max = None
         else:
-            terms, radii, area_max = self._image_losses(splats, view, screen)
+            terms, radii, area_max = self._image_losses(splats, view, background, screen)
             vertices = 0
         loss = sum(terms.values())
         loss.backward()
@@ -105,25 +106,32 @@ class Training:
             if now.step and now.changes_set:
                 self.on_event(k, "skipped step")   # new tensors have no gradients
             elif now.step:
-                self.population.optimizer.step(self.gaussians, radii > 0, k)
+                self.population.optimizer.step(self.gaussians, self._touched(radii), k)
+            if now.step:
+                self.photo_loss.step()
         self.iteration = k
         return Step(k, loss.detach(), {name: term.detach() for name, term in terms.items()}, vertices)
 
-    def _image_losses(self, splats: Splats, view: View, screen: Tensor | None):
+    def _touched(self, radii: Tensor) -> Tensor:
+        """[N] bool: Gaussians that take the step of this iteration, by their radii in its render (2.6)."""
+        return torch.ones_like(radii, dtype=torch.bool) if self.config.optim.dense else radii > 0
+
+    def _image_losses(self, splats: Splats, view: View, background: Tensor, screen: Tensor | None):
         """Losses on the colours alone; radii [N]; pixels [N] that each Gaussian dominates."""
         camera = view.camera
         rendered = rasterize_train(
             splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc, splats.sh_rest, camera.viewmat,
-            camera.K, camera.size, sh_degree=splats.sh_degree, background=self.background, near=self.scale.splat_near,
+            camera.K, camera.size, sh_degree=splats.sh_degree, background=background, near=self.scale.splat_near,
             screen_grad=screen, cull=self.population.statistics.cull(view.uid))
-        return {"photometric": self._photometric(rendered.image, view)}, rendered.radii, rendered.area_max
+        return {"photometric": self.photo_loss(rendered.image, view, background)}, rendered.radii, rendered.area_max
 
-    def _geometry_losses(self, splats: Splats, view: View, k: int, now: schedule.Events, screen: Tensor | None):
+    def _geometry_losses(self, splats: Splats, view: View, background: Tensor, k: int, now: schedule.Events,
+                         screen: Tensor | None):
         """Losses on colours, depths and normals, and on the mesh; radii [N]; vertices of the mesh."""
         config = self.config.loss
-        rendered = render_geometry(splats, view.camera, self.background, near=self.scale.splat_near,
+        rendered = render_geometry(splats, view.camera, background, near=self.scale.splat_near,
                                    screen_grad=screen)
-        terms = {"photometric": self._photometric(rendered.image, view)}
+        terms = {"photometric": self.photo_loss(rendered.image, view, background)}
         if now.depth_normal:
             consistency = depth_normal_loss(rendered.normal, rendered.median_depth, rendered.expected_depth,
                                             view.camera.K, config.depth_normal_expected)
@@ -138,9 +146,6 @@ class Training:
                 self.on_event(k, name)
         mesh = self.mesh.losses(self.gaussians, splats, view, rendered, k)
         return terms | mesh.terms, rendered.radii, mesh.vertices
-
-    def _photometric(self, image: Tensor, view: View) -> Tensor:
-        return photometric_loss(image, view.target(self.background), self.config.loss.lambda_dssim)
 
     # -- changes of the set (3.7) ------------------------------------------------------------------------------------
 
@@ -161,6 +166,7 @@ class Training:
             if self.gaussians.storage_degree < config.model.sh_degree:
                 self.gaussians.grow_sh(config.model.sh_degree)
             population.restart(self.gaussians)
+            self.photo_loss.restart()
             self._changed(k, "simplify1", now.half)
         if now.simplify2:
             densify.simplify(population, self._scores(now.half), config.densify, len(self.views.full))
@@ -177,11 +183,12 @@ class Training:
         self._changed(k, "reinit", half)
         points, colors = densify.depth_points(
             self.gaussians.splats().detach(), views, population.statistics.culled, max(1, wanted // len(views)),
-            self.scale.splat_near, self.background, self.generator)
+            self.scale.splat_near, self.background, self.generator, self.config.loss.masked == "ignore")
         if not len(points):
             raise TrainingError(f"The Gaussians are all transparent at iteration {k}: there is nothing to start anew "
                                 "from. The photos and the cameras do not seem to belong together; check the scene.")
         population.restart(self._new_gaussians(points, colors, self.gaussians.storage_degree))
+        self.photo_loss.restart()
         self._refresh_filter(half, k)
 
     def _changed(self, k: int, name: str, half: bool) -> None:
@@ -226,7 +233,8 @@ class Training:
         return {"iteration": self.iteration, "sh_degree": self.gaussians.sh_degree,
                 "gaussians": self.gaussians.tensors(), "optimizer": self.population.optimizer.state_dict(),
                 "statistics": self.population.statistics.state_dict(), "views": self.views.state_dict(),
-                "generator": self.generator.get_state(), "mesh": self.mesh.state_dict()}
+                "generator": self.generator.get_state(), "photos": self.photo_loss.state_dict(),
+                "mesh": self.mesh.state_dict()}
 
     def load_state_dict(self, state: dict) -> None:
         """Inverse of state_dict, for the same scene and configuration."""
@@ -237,5 +245,6 @@ class Training:
         self.population.statistics.load_state_dict(state["statistics"])
         self.views.load_state_dict(state["views"])
         self.generator.set_state(state["generator"])
+        self.photo_loss.load_state_dict(state["photos"])
         chosen = state["mesh"].get("chosen")
         self.mesh.load_state_dict(state["mesh"], PIVOTS * (len(gaussians) if chosen is None else len(chosen)))

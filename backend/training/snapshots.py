@@ -10,7 +10,7 @@ from torch import Tensor
 from milo.backend.gaussians.model import SH_C0, Gaussians
 from milo.backend.mesh.provisional import provisional_mesh
 from milo.backend.mesh.surface import compact
-from milo.backend.rendering.image_metrics import psnr, quantised
+from milo.backend.rendering.image_metrics import compared, psnr, quantised
 from milo.backend.rendering.splats import render_view
 from milo.cuda_ext.neighbours import nearest
 
@@ -59,8 +59,11 @@ def preview(training: Training) -> np.ndarray:
 @torch.no_grad()
 def held_out_psnr(training: Training) -> float | None:
     """Mean PSNR of 8-bit pictures over the held-out views, dB; None if there are none."""
-    scores = [psnr(quantised(_render(training, view.camera)), view.target(training.background))
-              for view in training.scene.test]
+    scores = []
+    for view in training.scene.test:
+        image, target = compared(_render(training, view.camera), view, training.background,
+                                 training.config.loss.masked)
+        scores.append(psnr(quantised(image), target))
     return sum(scores) / len(scores) if scores else None
 
 

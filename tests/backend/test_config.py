@@ -33,7 +33,7 @@ def test_presets_layer_and_overrides_win():
 
 
 @pytest.mark.parametrize(("presets", "overrides", "says"), [
-    (["fast"], [], "there are: default"),
+    (["fast"], [], "there are: appearance, default"),
     ([], ["densify.intervall=3"], "densify has: method, from_iter"),
     ([], ["densfy.interval=3"], "sections?.*: data, model"),
     ([], ["densify.interval=3.5"], "densify.interval is 3.5; a whole number"),

@@ -49,7 +49,7 @@ def test_a_regular_run_grows_as_its_schedule_says(ball, short_config, monkeypatc
     for k in range(1, 41):
         step = training.step()
         sizes.append(len(training.gaussians))
-        opacities.append(float(training.gaussians.splats().opacities.max()))
+        opacities.append(float(training.gaussians.splats().detach().opacities.max()))
         assert ("depth_normal" in step.terms) == (k >= 35)
     assert log == list(timeline(config))
     assert sizes[3] == len(ball.points) and sizes[7] > sizes[3]
