@@ -155,6 +155,7 @@ class MeshConfig:
     depth_ratio: float = 1.0          # share of the median depth in the maps compared with the mesh
     trunc: float = 0.002              # truncation of depth fusion, x extent
     antialias: bool = True            # silhouette gradients of the mesh depth
+    rasterizer: Literal["native", "nvdiffrast"] = "native"   # of the mesh in the losses; nvdiffrast: installed by you
     carve_masks: bool = False         # what the photos' masks call background is free space; with loss.mask_weight
     near: float = 1e-3                # x extent
     far: float = float("inf")         # x extent

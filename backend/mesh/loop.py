@@ -140,7 +140,8 @@ class MeshInLoop:
 def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_depth: Tensor,
                scale: SceneScale) -> dict[str, Tensor]:
     """Weighted depth and normal losses between the mesh and the Gaussians' maps [H, W] of one view."""
-    mesh = render_mesh(surface.verts, surface.faces, view.camera, scale, antialiased=config.antialias)
+    mesh = render_mesh(surface.verts, surface.faces, view.camera, scale, antialiased=config.antialias,
+                       rasterizer=config.rasterizer)
     ratio, K = config.depth_ratio, view.camera.K
     depth, normal = median_depth, depth_normals(median_depth, K)
     if ratio < 1:

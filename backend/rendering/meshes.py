@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from milo.cuda_ext.triangles import antialias, face_depth, face_normals, visibility
 
+from . import nvdiffrast_meshes
 from .scale import SceneScale
+
+Rasterizer = Literal["native", "nvdiffrast"]
 
 
 class MeshRender(NamedTuple):
@@ -21,7 +24,8 @@ class MeshRender(NamedTuple):
     face_id: Tensor   # [H, W] int32
 
 
-def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, antialiased: bool = True) -> MeshRender:
+def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, antialiased: bool = True,
+                rasterizer: Rasterizer = "native") -> MeshRender:
     """Rasterise a mesh. Differentiable in verts.
 
     Args:
@@ -30,7 +34,13 @@ def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, anti
         camera: anything with viewmat [4, 4], K [3, 3] and size (height, width).
         scale: gives the clip range.
         antialiased: blend depth across silhouettes, so that they too have a gradient.
+        rasterizer: whose; nvdiffrast's only on a GPU, and where it is installed.
+
+    Raises:
+        ConfigError: nvdiffrast is wanted and cannot be used.
     """
+    if rasterizer == "nvdiffrast":
+        return MeshRender(*nvdiffrast_meshes.render(verts, faces, camera, scale.mesh_near, scale.mesh_far, antialiased))
     face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size, near=scale.mesh_near,
                          far=scale.mesh_far)
     depth = face_depth(verts, faces, face_id, camera.viewmat, camera.K)
@@ -38,6 +48,12 @@ def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, anti
     if antialiased:
         depth = antialias(depth[None], verts, faces, face_id, camera.viewmat, camera.K)[0]
     return MeshRender(depth, normal, face_id)
+
+
+def require_rasterizer(rasterizer: Rasterizer, device: torch.device | str) -> None:
+    """Raise ConfigError where `render_mesh` on this device would, before anything else is done."""
+    if rasterizer == "nvdiffrast":
+        nvdiffrast_meshes.require_nvdiffrast(device)
 
 
 @torch.no_grad()

@@ -19,6 +19,7 @@ from milo.backend.gaussians.population import Population
 from milo.backend.gaussians.scores import Scores, score_views
 from milo.backend.mesh.events import mesh_events
 from milo.backend.mesh.loop import MeshInLoop
+from milo.backend.rendering.meshes import require_rasterizer
 from milo.backend.rendering.scale import scene_scale
 from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.splats import rasterize_train
@@ -52,6 +53,7 @@ class Training:
     def __init__(self, scene: Scene, config: Config, device: str | torch.device = "cpu",
                  on_event: Callable[[int, str], None] = lambda k, name: None):
         self.device = torch.device(device)
+        require_rasterizer(config.mesh.rasterizer, self.device)
         scene = scene.to(self.device)
         self.scene, self.config, self.on_event = scene, config, on_event
         self.scale = scene_scale(config, scene.extent)
