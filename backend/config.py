@@ -163,11 +163,51 @@ class MeshConfig:
 
 @dataclass(frozen=True)
 class ExtractConfig:
-    """Refinement of the occupancy and final extraction (spec training.md, appendix C)."""
+    """The final mesh (spec extraction 1.1, 1.2)."""
 
+    method: Literal["learned", "depth_fusion", "integration", "tsdf", "dtu"] = "learned"   # see docs
+    rasterizer: Literal["model", "radegs", "gof"] = "model"   # model: as in training (the reference: always gof)
+    max_points: int = 0               # Delaunay sites at most; 0 = mesh.max_points
+    init: Literal["learned", "depth_fusion", "integration"] = "learned"   # field that the refinement starts from
     refine_iters: int = 1000          # 0 = extract at once
     refine_lr: float = 0.025
     labels_interval: int = 100
+    binary_steps: int = 8             # bisections of each edge that crosses the surface (methods and init by a field)
+    linear_steps: int = 20            # init by a field: passes that make it linear along crossing edges
+    linear_std: float = 0.5           # standard deviation that init by a field is brought to (the reference: 1, Q-3)
+    isosurface: float = 0.5           # opacity at which the integrated field is cut
+    drop_unseen: bool = False         # drop vertices that lie in no training photo
+
+
+@dataclass(frozen=True)
+class TsdfConfig:
+    """Fusion of rendered depths in a regular grid (spec extraction 1.3). Lengths are in world units."""
+
+    median_share: float = 0.4         # of the fused depth; the rest is the expected depth's
+    radius_factor: float = 2.0        # depth_max / distance of the nearest camera from what all look at
+    depth_max: float = 0.0            # depths beyond it are not fused; 0 = by radius_factor
+    resolution: int = 1024            # voxels in depth_max
+    voxel: float = 0.0                # 0 = by resolution
+    truncation: float = 5.0           # voxels
+    min_weight: int = 1               # views that must judge every corner of a cell
+    min_alpha: float = 0.0            # pixels with less are empty
+    pixel_shift: float = 0.0          # of the principal point, pixels (Q-12)
+    clusters: int = 50                # connected parts kept, the largest; 0 = all
+    min_cluster: int = 50             # faces of a kept part
+
+
+@dataclass(frozen=True)
+class DtuConfig(TsdfConfig):
+    """The same for captures in DTU's frame (spec extraction 1.4)."""
+
+    median_share: float = 1.0
+    depth_max: float = 8.0
+    voxel: float = 0.002
+    truncation: float = 8.0
+    min_weight: int = 3
+    min_alpha: float = 0.5
+    pixel_shift: float = 0.5          # as the published table; 0 puts pixels where the photos have them
+    clusters: int = 0
 
 
 @dataclass(frozen=True)
@@ -196,6 +236,8 @@ class Config:
     loss: LossConfig = field(default_factory=LossConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     extract: ExtractConfig = field(default_factory=ExtractConfig)
+    tsdf: TsdfConfig = field(default_factory=TsdfConfig)
+    dtu: DtuConfig = field(default_factory=DtuConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self):

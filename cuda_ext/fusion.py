@@ -29,17 +29,18 @@ _FLOATS = (torch.float32, torch.float64)
 
 
 @torch.no_grad()
-def fuse_depth(points, depth, viewmat, K, value, weight, truncation, near=0.01, far=math.inf):
-    """Average the truncated signed distance of points to a depth map, sampled bilinearly, into value and weight.
+def fuse_depth(points, depth, viewmat, K, value, weight, truncation, near=0.01, far=math.inf, nearest=False):
+    """Average the truncated signed distance of points to a depth map into value and weight.
 
-    Spec training.md, 5.6. Empty pixels count as depth 0 in the bilinear mean. Arguments as above.
+    Spec training.md, 5.6. The depth is sampled bilinearly, where empty pixels count as depth 0, or at the nearest pixel,
+    which invents no depths between a foreground and what is behind it. Other arguments as above.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or value or weight is not contiguous.
     """
     camera = _check(points, depth, viewmat, K, truncation)
     _check_in_place(points, value=value, weight=weight)
-    driver(points).fuse_depth(*camera, float(near), float(far), float(truncation), value, weight)
+    driver(points).fuse_depth(*camera, float(near), float(far), float(truncation), bool(nearest), value, weight)
 
 
 @torch.no_grad()

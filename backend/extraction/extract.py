@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The mesh of a finished run once more, from its splats, with other settings (spec extraction 1.1)."""
+"""The mesh of splats on disk, a run's or anybody's, by any method (spec extraction 1)."""
 
 from __future__ import annotations
 
@@ -8,46 +8,50 @@ from pathlib import Path
 
 import torch
 
-from milo.backend.config import with_overrides
 from milo.backend.data.ply import write_mesh
-from milo.backend.data.runs import config_of, require_run, scene_of
-from milo.backend.data.scene import load_scene
-from milo.backend.gaussians.files import load_gaussians
-from milo.backend.rendering.scale import scene_scale
 
-from .refine import RefineStep, refine_and_extract
+from .methods import mesh_of
+from .source import open_source
+from .steps import ExtractStep
 
 
-def extract(run_dir: str | Path, output: str | Path | None = None, overrides: Iterable[str] = (), *,
-            scene: str | Path | None = None, on_step: Callable[[RefineStep], None] = lambda step: None) -> Path:
-    """Refine the occupancy stored in a run's splats, and extract and colour the mesh.
+class ExtractionStopped(Exception):
+    """The extraction was stopped before there was a mesh."""
+
+
+def extract(path: str | Path, output: str | Path | None = None, overrides: Iterable[str] = (), *,
+            scene: str | Path | None = None, device: str = "cpu",
+            on_step: Callable[[ExtractStep], None] = lambda step: None,
+            should_stop: Callable[[], bool] = lambda: False) -> Path:
+    """Extract and colour the mesh of splats.
 
     Args:
-        run_dir: folder of the run, with config.json and splats.ply.
-        output: the mesh's file; RUN/mesh.ply if None.
-        overrides: settings that differ from the run's: "section.key=value".
-        scene: the scene's folder, if it has moved.
-        on_step: called after each step of the refinement.
+        path: folder of a run, ours or of the reference, or a PLY with the columns of 3DGS.
+        output: the mesh's file; for a run RUN/mesh.ply, or mesh_METHOD.ply if the method is not "learned"; for a PLY
+            NAME_mesh.ply beside it.
+        overrides: settings that differ from the run's (for a PLY: from the defaults): "section.key=value".
+        scene: folder of the photos and cameras, or a cameras.json of 3DGS. Needed for a PLY; for a run if its scene has
+            moved.
+        device: where it is done.
+        on_step: called after each step.
+        should_stop: asked after each step; when it turns true the extraction ends and nothing is written.
 
     Returns:
         the mesh's path.
 
     Raises:
-        SceneError: the run or its scene cannot be read.
+        SceneError: splats or scene cannot be read.
         ConfigError: an override is not valid.
+        ExtractionStopped: should_stop said so.
     """
-    run_dir = Path(run_dir)
-    require_run(run_dir, "splats.ply")
-    config = with_overrides(config_of(run_dir), overrides)
-    loaded = load_scene(scene or scene_of(run_dir), config.data)
-    gaussians = load_gaussians(run_dir / "splats.ply")
-    logits = gaussians.base_occupancy + gaussians.occupancy_shift.detach()
-    generator = torch.Generator().manual_seed(config.run.seed)
-    output = Path(output) if output is not None else run_dir / "mesh.ply"
-    for result in refine_and_extract(gaussians.splats(), logits, loaded.train, config,
-                                     scene_scale(config, loaded.extent), generator):
-        if isinstance(result, RefineStep):
-            on_step(result)
-        else:
+    source = open_source(path, scene, overrides, device)
+    output = Path(output) if output is not None else source.output
+    generator = torch.Generator().manual_seed(source.config.run.seed)
+    for result in mesh_of(source.splats, source.logits, source.views, source.config, source.scale, generator):
+        if not isinstance(result, ExtractStep):
             write_mesh(output, *(tensor.cpu().numpy() for tensor in result))
-    return output
+            return output
+        on_step(result)
+        if should_stop():
+            raise ExtractionStopped
+    raise RuntimeError("the extraction ended without a mesh")

@@ -35,7 +35,7 @@ def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: 
     value = torch.full(points.shape[:1], -1.0, dtype=points.dtype, device=points.device)
     weight = torch.zeros_like(value)
     for view, depth in zip(views, depths):
-        fuse_depth(points, _beyond_masks(depth, view, carve), view.camera.viewmat, view.camera.K, value, weight,
+        fuse_depth(points, beyond_masks(depth, view, carve), view.camera.viewmat, view.camera.K, value, weight,
                    scale.truncation, near=scale.mesh_near, far=scale.mesh_far)
     return value
 
@@ -61,13 +61,13 @@ def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequen
     """
     labels = torch.ones(len(points), dtype=torch.uint8, device=points.device)
     for view in views:
-        depth = _beyond_masks(mesh_depth(verts, faces, view.camera, scale), view, carve)
+        depth = beyond_masks(mesh_depth(verts, faces, view.camera, scale), view, carve)
         carve_labels(points, depth, view.camera.viewmat, view.camera.K, labels, near=scale.mesh_near,
                      far=scale.mesh_far)
     return labels
 
 
-def _beyond_masks(depth: Tensor, view, carve: bool) -> Tensor:
+def beyond_masks(depth: Tensor, view, carve: bool) -> Tensor:
     """`depth` [H, W] with FAR where the photo's mask and its neighbourhood are empty: such rays meet nothing.
 
     Left unjudged, as in the reference, the air around a masked object counts as occupied and its outline is ragged.

@@ -36,14 +36,19 @@ def extract_surface(pivots: Pivots, sdf: Tensor, topology: TetTopology) -> Surfa
         topology: of the pivots, perhaps of an earlier iteration (connectivity is fixed between triangulations).
     """
     verts, all_faces, edge_ids = marching_tetrahedra(pivots.points, sdf, topology)
-    with torch.no_grad():
-        ends = topology.edges.index_select(0, edge_ids)                                        # [V, 2]
-        a, b = ends[:, 0], ends[:, 1]
-        points, radii = pivots.points.detach(), pivots.radii
-        length = (points.index_select(0, a) - points.index_select(0, b)).norm(dim=1)
-        good = length <= radii.index_select(0, a) + radii.index_select(0, b)                   # [V]
-        kept = good.index_select(0, all_faces.reshape(-1)).view(-1, 3).all(dim=1)
+    good = on_short_edges(pivots, topology, edge_ids)
+    kept = good.index_select(0, all_faces.reshape(-1)).view(-1, 3).all(dim=1)
     return Surface(verts, all_faces[kept], all_faces)
+
+
+@torch.no_grad()
+def on_short_edges(pivots: Pivots, topology: TetTopology, edge_ids: Tensor) -> Tensor:
+    """[V] bool: which vertices lie on edges no longer than the two pivots' radii together; edge_ids [V] int32."""
+    ends = topology.edges.index_select(0, edge_ids)                                            # [V, 2]
+    a, b = ends[:, 0], ends[:, 1]
+    points, radii = pivots.points.detach(), pivots.radii
+    length = (points.index_select(0, a) - points.index_select(0, b)).norm(dim=1)
+    return length <= radii.index_select(0, a) + radii.index_select(0, b)
 
 
 def compact(verts: Tensor, faces: Tensor, *attributes: Tensor) -> tuple[Tensor, ...]:

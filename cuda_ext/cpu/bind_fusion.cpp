@@ -17,10 +17,10 @@ void bind(nb::module_& m) {
     using Values = Array<T>;
     using Matrix = Array<double>;
     m.def("fuse_depth", [](Values points, Values depth, Matrix viewmat, Matrix K, double near, double far,
-                           double truncation, Values value, Values weight) {
+                           double truncation, bool nearest, Values value, Values weight) {
         const auto in = input<T>(points, depth, viewmat, K, near, far);
         nb::gil_scoped_release unlocked;
-        milo::fuse_depth(in, truncation, value.data(), weight.data());
+        milo::fuse_depth(in, truncation, nearest, value.data(), weight.data());
     });
     m.def("fuse_colors", [](Values points, Values depth, Matrix viewmat, Matrix K, double near, double far,
                             double truncation, Values image, Values value, Values weight, Values colors) {

@@ -29,9 +29,10 @@ int64_t nearest_pixel(const FusionPoints<T>& in, const Sighting<double>& seen) {
 }  // namespace
 
 template <class T>
-void fuse_depth(const FusionPoints<T>& in, double truncation, T* value, T* weight) {
+void fuse_depth(const FusionPoints<T>& in, double truncation, bool nearest, T* value, T* weight) {
     each_sighting(in, [&](int64_t i, const Sighting<double>& seen) {
-        const double depth = bilinear(in.depth, in.view.height, in.view.width, seen.u, seen.v);
+        const double depth = nearest ? double(in.depth[nearest_pixel(in, seen)])
+                                     : bilinear(in.depth, in.view.height, in.view.width, seen.u, seen.v);
         double distance;
         if (!truncated_distance(depth, seen.z, truncation, distance)) return;
         value[i] = static_cast<T>(running_mean(double(value[i]), double(weight[i]), distance));
@@ -65,7 +66,7 @@ void carve_labels(const FusionPoints<T>& in, uint8_t* labels) {
 }
 
 #define MILO_INSTANTIATE(T)                                                               \
-    template void fuse_depth(const FusionPoints<T>&, double, T*, T*);                     \
+    template void fuse_depth(const FusionPoints<T>&, double, bool, T*, T*);               \
     template void fuse_colors(const FusionPoints<T>&, double, const T*, T*, T*, T*);      \
     template void carve_labels(const FusionPoints<T>&, uint8_t*);
 MILO_INSTANTIATE(float)

@@ -16,7 +16,7 @@ struct FusionPoints {
 };
 
 template <class T>
-void fuse_depth(const FusionPoints<T>& in, double truncation, T* value, T* weight);
+void fuse_depth(const FusionPoints<T>& in, double truncation, bool nearest, T* value, T* weight);
 template <class T>
 void fuse_colors(const FusionPoints<T>& in, double truncation, const T* image, T* value, T* weight, T* colors);
 template <class T>

@@ -29,11 +29,12 @@ __device__ bool place_of(const Scalar* points, long long i, const double* viewma
     const Scalar *points, int count, const Scalar *depth, int height, int width, const double *viewmat, const double *K, \
         double near, double far
 
-KERNEL fuse_depth(POINTS_AND_VIEW, double truncation, Scalar* value, Scalar* weight) {
+KERNEL fuse_depth(POINTS_AND_VIEW, double truncation, int nearest, Scalar* value, Scalar* weight) {
     const long long i = thread_index();
     Place place;
     if (i >= count || !place_of(points, i, viewmat, K, height, width, near, far, place)) return;
-    const double found = bilinear(depth, height, width, place.seen.u, place.seen.v);
+    const double found = nearest ? double(depth[place.pixel])
+                                 : bilinear(depth, height, width, place.seen.u, place.seen.v);
     double distance;
     if (!truncated_distance(found, place.seen.z, truncation, distance)) return;
     value[i] = static_cast<Scalar>(running_mean(double(value[i]), double(weight[i]), distance));

@@ -6,8 +6,8 @@ from ctypes import c_double
 from .runtime import blocks, load
 
 
-def fuse_depth(points, depth, viewmat, K, near, far, truncation, value, weight):
-    _launch("fuse_depth", points, depth, viewmat, K, near, far, c_double(truncation), value, weight)
+def fuse_depth(points, depth, viewmat, K, near, far, truncation, nearest, value, weight):
+    _launch("fuse_depth", points, depth, viewmat, K, near, far, c_double(truncation), int(nearest), value, weight)
 
 
 def fuse_colors(points, depth, viewmat, K, near, far, truncation, image, value, weight, colors):

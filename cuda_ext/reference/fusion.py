@@ -33,10 +33,10 @@ def _mean(mean, weight, new):
     return (mean * weight + new) / (weight + 1)
 
 
-def fuse_depth(points, depth, viewmat, K, value, weight, truncation, near=0.01, far=math.inf):
+def fuse_depth(points, depth, viewmat, K, value, weight, truncation, near=0.01, far=math.inf, nearest=False):
     u, v, z, inside = _sight(points, viewmat, K, depth.shape, near, far)
     u, v, z, index = u[inside], v[inside], z[inside], inside.nonzero()[:, 0]
-    d = _bilinear(depth, u, v)
+    d = _nearest(depth, u, v) if nearest else _bilinear(depth, u, v)
     f = ((d - z) / truncation).clamp(max=1)
     valid = (d > 0) & (f >= -1)
     index, f = index[valid], f[valid]

@@ -1,0 +1,45 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a surface to a finished mesh: without what nobody needs, with colours (spec extraction 1.1, steps E to G)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from milo.backend.mesh.fields import vertex_colors
+from milo.backend.mesh.surface import compact
+from milo.backend.rendering.scale import SceneScale
+
+from .steps import ColoredMesh
+
+
+@torch.no_grad()
+def finished(verts: Tensor, faces: Tensor, views: Sequence, config, scale: SceneScale) -> ColoredMesh:
+    """Drop vertices that no face uses, and colour the others from the photos.
+
+    Args:
+        verts: [V, 3]; faces: [F, 3] int32.
+        views: training views with photos.
+        config: section extract; with `drop_unseen` faces with a vertex outside all photos are dropped too.
+        scale: of the scene.
+    """
+    verts = verts.detach()
+    if config.extract.drop_unseen:
+        faces = faces[in_some_photo(verts, views, scale)[faces.long()].all(dim=1)]
+    verts, faces = compact(verts, faces)
+    colors = vertex_colors(verts, faces, views, scale)
+    return ColoredMesh(verts, faces, (colors * 255).round().to(torch.uint8))
+
+
+def in_some_photo(verts: Tensor, views: Sequence, scale: SceneScale) -> Tensor:
+    """[V] bool: whether a vertex lies inside the picture of at least one view; what hides it does not matter."""
+    seen = torch.zeros(len(verts), dtype=torch.bool, device=verts.device)
+    for view in views:
+        camera = view.camera
+        x, y, z = (verts @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).unbind(-1)
+        u = camera.K[0, 0] * x / z + camera.K[0, 2]
+        v = camera.K[1, 1] * y / z + camera.K[1, 2]
+        seen |= (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height) & (z > scale.mesh_near)
+    return seen

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One door to all ways of making a mesh from finished Gaussians."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from milo.backend.rendering.scale import SceneScale
+from milo.backend.rendering.splats import Splats
+
+from .crossings import cross_and_extract
+from .grid import fuse_and_extract
+from .refine import refine_and_extract
+from .steps import ColoredMesh, ExtractStep
+
+
+def mesh_of(splats: Splats, logits: Tensor, views: Sequence, config, scale: SceneScale,
+            generator: torch.Generator) -> Iterator[ExtractStep | ColoredMesh]:
+    """The mesh of finished Gaussians by the method that extract.method names.
+
+    Args:
+        splats: activated Gaussians.
+        logits: [N, 9] occupancy logits, base + shift; 0 where nothing was learned.
+        views: training views with photos.
+        config: the whole configuration.
+        scale: of the scene.
+        generator: draws, where a method draws.
+
+    Yields:
+        ExtractSteps, then one ColoredMesh.
+    """
+    method = config.extract.method
+    if method == "learned":
+        return refine_and_extract(splats, logits, views, config, scale, generator)
+    if method in ("tsdf", "dtu"):
+        return fuse_and_extract(splats, views, config.dtu if method == "dtu" else config.tsdf, config, scale)
+    return cross_and_extract(method, splats, logits, views, config, scale, generator)
