@@ -15,7 +15,8 @@ from typing import Annotated
 
 import typer
 
-from milo.backend.data.runs import require_run
+from . import cli_results
+from .devices import choose_device
 
 app = typer.Typer(
     name="milo",
@@ -24,9 +25,6 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
-Run = Annotated[Path, typer.Argument(help="Folder of a run, as `milo reconstruct -o` made it.")]
-
 
 @app.callback()
 def _options(
@@ -83,56 +81,8 @@ def schedule(
         typer.echo(dry_run.report(config))
 
 
-@app.command()
-def extract(
-    run: Run,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="The mesh; RUN/mesh.ply if not given.")] = None,
-    scene: Annotated[Path | None, typer.Option(help="Scene folder, if it has moved since the run.")] = None,
-    settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
-) -> None:
-    """Extract the mesh of a run again from its splats, for example with --set extract.refine_iters=1000."""
-    require_run(run)
-    from milo.backend.extraction.extract import extract as extract_mesh
-
-    from . import console
-
-    with console.refinement_bar() as on_step:
-        path = extract_mesh(run, output, settings or [], scene=scene, on_step=on_step)
-    console.say(f"Mesh: {path}")
-
-
-@app.command()
-def render(
-    run: Run,
-    views: Annotated[str, typer.Option(help="test or train.")] = "test",
-    scene: Annotated[Path | None, typer.Option(help="Scene folder, if it has moved since the run.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; RUN/pictures if not given.")] = None,
-) -> None:
-    """Render a run: splats, shaded mesh and normals of every view, and a contact sheet."""
-    if views not in ("test", "train"):
-        raise ValueError(f"--views {views}: choose test or train.")
-    require_run(run)
-    from milo.backend.evaluation.run_pictures import make_pictures
-
-    from . import console
-
-    console.say(f"Pictures: {make_pictures(run, views=views, scene=scene, output=output, every_view=True)}")
-
-
-@app.command()
-def evaluate(
-    run: Run,
-    gt: Annotated[Path | None, typer.Option("--gt", help="Scene folder with gt_mesh.ply and gt_visible.npz.")] = None,
-    scene: Annotated[Path | None, typer.Option(help="Scene folder, if it has moved since the run.")] = None,
-    samples: Annotated[int, typer.Option(help="Points sampled on the mesh for its score.")] = 200_000,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-) -> None:
-    """PSNR and SSIM of splats and mesh on the held-out views, and the mesh's score against ground truth; writes
-    RUN/evaluation.json."""
-    require_run(run)
-    from milo.backend.evaluation.report import evaluate_run, print_report
-
-    print_report(evaluate_run(run, gt, scene=scene, samples=samples, device=choose_device(device)))
+for command in (cli_results.extract, cli_results.render, cli_results.evaluate):
+    app.command()(command)
 
 
 @app.command()
@@ -155,24 +105,6 @@ def doctor() -> None:
 
     if not print_findings(examine()):
         raise typer.Exit(1)
-
-
-def choose_device(name: str) -> str:
-    """The torch device for --device auto, cpu or cuda.
-
-    Raises:
-        ValueError: another name, or cuda where it cannot be used.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ValueError(f"--device {name}: choose auto, cpu or cuda.")
-    if name == "cpu":
-        return "cpu"
-    from .doctor import why_no_cuda
-
-    missing = why_no_cuda()
-    if missing and name == "cuda":
-        raise ValueError(f"--device cuda: {missing}. Use --device cpu, or see `milo doctor`.")
-    return "cpu" if missing else "cuda"
 
 
 def explain(error: BaseException) -> tuple[str, int]:

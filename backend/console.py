@@ -15,6 +15,7 @@ from rich.table import Table
 from milo.backend.config import Config
 from milo.backend.data.ply import write_mesh
 from milo.backend.data.scene import Scene
+from milo.backend.extraction.steps import ExtractStep
 from milo.backend.training.events import Finished, Snapshot
 from milo.backend.training.events import Progress as Step
 from milo.backend.training.reconstruct import reconstruct as train
@@ -56,12 +57,17 @@ def reconstruct(scene: Scene, config: Config, run_dir: Path, device: str, resume
 
 
 @contextmanager
-def refinement_bar():
-    """A progress bar for the steps of a refinement; yields what to call with each RefineStep."""
+def extraction_bar():
+    """A progress bar for the steps of an extraction; yields what to call with each ExtractStep."""
     with _bar(Console(highlight=False)) as bar:
-        task = bar.add_task("refine", total=None, numbers="")
-        yield lambda step: bar.update(task, completed=step.iteration, total=step.iterations,
-                                      numbers=f"loss {step.loss:.4f}  {step.vertices:,} vertices")
+        task = bar.add_task("loading", total=None, numbers="")
+
+        def on_step(step: ExtractStep) -> None:
+            loss = "" if step.loss is None else f"loss {step.loss:.4f}  "
+            bar.update(task, description=step.stage, completed=step.iteration, total=step.iterations,
+                       numbers=loss + (f"{step.vertices:,} vertices" if step.vertices else ""))
+
+        yield on_step
 
 
 def numbers(step: Step) -> str:
@@ -113,15 +119,15 @@ def summary(finished: Finished) -> None:
 
 
 @contextmanager
-def stop_on_interrupt():
-    """An Event that the first Ctrl-C (or SIGTERM) sets; a second Ctrl-C interrupts at once."""
+def stop_on_interrupt(words: str = "Stopping after a checkpoint."):
+    """An Event that the first Ctrl-C (or SIGTERM) sets, saying `words`; a second Ctrl-C interrupts at once."""
     stop = threading.Event()
 
     def on_signal(number, frame):
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        say("Stopping after a checkpoint; Ctrl-C again to stop at once.")
+        say(f"{words} Ctrl-C again to stop at once.")
 
     previous = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

@@ -32,8 +32,8 @@ _FLOATS = (torch.float32, torch.float64)
 def fuse_depth(points, depth, viewmat, K, value, weight, truncation, near=0.01, far=math.inf, nearest=False):
     """Average the truncated signed distance of points to a depth map into value and weight.
 
-    Spec training.md, 5.6. The depth is sampled bilinearly, where empty pixels count as depth 0, or at the nearest pixel,
-    which invents no depths between a foreground and what is behind it. Other arguments as above.
+    Spec training.md, 5.6. The depth is sampled bilinearly, where empty pixels count as depth 0, or at the nearest
+    pixel, which invents no depths between a foreground and what is behind it. Other arguments as above.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree, or value or weight is not contiguous.

@@ -45,6 +45,6 @@ def chosen_gaussians(splats: Splats, logits: Tensor, views: Sequence, config, sc
     min_views = 0 if len(views) < densify.few_views else densify.min_views
     drawn = drawn[scores.seen[drawn] > min_views]
     if not len(drawn):
-        raise ValueError(f"None of {len(rows)} Gaussians is seen by more than {min_views} photos, so none can carry the "
-                         "mesh. Set extract.max_points=0 to take them all.")
+        raise ValueError(f"None of {len(rows)} Gaussians is seen by more than {min_views} photos, so none can carry "
+                         "the mesh. Set extract.max_points and mesh.max_points to 0 to take them all.")
     return drawn

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Marching cubes on a sparse set of grid cells.
 
-The table is derived, not copied. On each face of a cube the contour joins pairs of crossing edges; where a face has four
-of them, each of its inside corners is cut off by itself, a rule that both cubes at the face share, so that the surface
-has no cracks. Joined over the six faces these pieces form closed loops, which are cut into fans of triangles.
+The table is derived, not copied. On each face of a cube the contour joins pairs of crossing edges; where a face has
+four of them, each of its inside corners is cut off by itself, a rule that both cubes at the face share, so that the
+surface has no cracks. Joined over the six faces these pieces form closed loops, which are cut into fans of triangles.
 """
 
 from __future__ import annotations

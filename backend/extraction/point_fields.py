@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.mesh.fields import beyond_masks
+from milo.backend.mesh.integration import UNSEEN, integrated_sdf
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.fusion import fuse_depth
@@ -56,6 +57,30 @@ class DepthFusionField:
         return value
 
 
+class IntegrationField:
+    """How far the opacity that a ray gathers up to a point, in the view that sees most of it, is below `iso`.
+
+    Args:
+        splats: the Gaussians; views: training views.
+        scale: of the scene.
+        rasterizer: "gof" or "radegs".
+        iso: opacity on the surface.
+    """
+
+    def __init__(self, splats: Splats, views: Sequence, scale: SceneScale, rasterizer: str, iso: float):
+        self.splats, self.views, self.scale, self.rasterizer, self.iso = splats, views, scale, rasterizer, iso
+
+    @torch.no_grad()
+    def at(self, points: Tensor, stage: str) -> Steps:
+        """As Field.at; values up to iso, UNSEEN where no view counts."""
+        value = torch.full(points.shape[:1], UNSEEN, dtype=points.dtype, device=points.device)
+        for index, view in enumerate(self.views):
+            of_view = integrated_sdf(points, self.splats, [view], self.scale, rasterizer=self.rasterizer, iso=self.iso)
+            value = torch.maximum(value, of_view)    # the least opacity of all views
+            yield ExtractStep(stage, index + 1, len(self.views), None, 0)
+        return value
+
+
 @torch.no_grad()
 def bisected(field: Field, ends: Tensor, outside: Tensor, steps: int) -> Steps:
     """Where a field crosses zero on segments: bisection from their ends.
@@ -83,4 +108,10 @@ def point_field(kind: str, splats: Splats, views: Sequence, maps: DepthMaps, con
     """The field "depth_fusion" or "integration" of frozen Gaussians."""
     if kind == "depth_fusion":
         return DepthFusionField(views, maps, scale, config.mesh.carve_masks)
-    raise ValueError(f"There is no field {kind!r}.")
+    return IntegrationField(splats, views, scale, rasterizer_of(config), config.extract.isosurface)
+
+
+def rasterizer_of(config) -> str:
+    """The rasteriser, "radegs" or "gof", with which a mesh is extracted."""
+    wanted = config.extract.rasterizer
+    return getattr(config.model, "rasterizer", "radegs") if wanted == "model" else wanted

@@ -18,10 +18,10 @@ from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.adam import sparse_adam_step
 
 from .choice import chosen_gaussians
-from .point_fields import point_field
 from .finish import finished
 from .initial import logits_of_field
 from .maps import DepthMaps
+from .point_fields import point_field
 from .steps import ColoredMesh, ExtractStep
 
 

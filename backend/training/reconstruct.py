@@ -13,7 +13,8 @@ import torch
 from milo.backend.config import Config
 from milo.backend.data.ply import write_mesh
 from milo.backend.data.scene import Scene
-from milo.backend.extraction.refine import RefineStep, refine_and_extract
+from milo.backend.extraction.methods import mesh_of
+from milo.backend.extraction.steps import ExtractStep
 from milo.backend.gaussians.files import save_gaussians
 from milo.cuda_ext.native import native
 
@@ -169,16 +170,17 @@ class _Run:
     def _extract(self) -> Iterator[Progress | Snapshot | Finished]:
         training, gaussians = self.training, self.training.gaussians
         logits = gaussians.base_occupancy + gaussians.occupancy_shift.detach()
-        refining = refine_and_extract(gaussians.splats().detach(), logits, training.scene.train, self.config,
-                                      training.scale, training.generator)
+        extracting = mesh_of(gaussians.splats().detach(), logits, training.scene.train, self.config, training.scale,
+                             training.generator)
         pace, stage = _Pace(), "refine"
         while True:
-            result = self._timed(stage, lambda: next(refining))
-            if not isinstance(result, RefineStep):
+            result = self._timed(stage, lambda: next(extracting))
+            if not isinstance(result, ExtractStep):
                 break
             self.vertices = result.vertices
             left = result.iterations - result.iteration
-            stage = "refine" if left else "colours"   # the last call of the generator extracts and colours
+            # after the last step of a refinement, the generator extracts and colours
+            stage = "colours" if result.stage == "refine" and not left else "refine"
             yield Progress(stage, result.iteration, result.iterations, result.loss, len(gaussians), result.vertices,
                            pace.tick(1.0) * left, self.psnr)
             if self.should_stop():
@@ -216,7 +218,7 @@ class _Run:
 
 def _differences(before: dict, now: dict) -> list[str]:
     """Settings that shaped the training so far and differ; how long it goes on and what follows may change."""
-    return [f"{section}.{key}" for section in before if section not in ("format", "extract", "run")
+    return [f"{section}.{key}" for section in before if section not in ("format", "extract", "tsdf", "dtu", "run")
             for key, value in before[section].items()
             if now[section].get(key) != value and (section, key) != ("schedule", "iterations")]
 

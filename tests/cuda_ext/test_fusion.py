@@ -153,6 +153,7 @@ def test_matches_the_oracle(dtype, tolerance):
     colored, expected = (
         [tensor.to(d) for tensor in (*state(count), torch.zeros(count, 3))] for d in (dtype, torch.float64)
     )
+    stepped, theirs_stepped = ([tensor.to(d) for tensor in state(count)] for d in (dtype, torch.float64))
     labels = [torch.ones(count, dtype=torch.uint8) for _ in range(2)]
     normal = torch.tensor([0.0, 0.2, 1.0], dtype=torch.float64)
     for viewmat, lens, depth in plane_views(normal, 3.0):
@@ -163,12 +164,14 @@ def test_matches_the_oracle(dtype, tolerance):
         camera = (viewmat, lens)
         fusion.fuse_depth(points, depth, *camera, *ours, 0.3)
         reference.fuse_depth(points.double(), depth.double(), *camera, *theirs, 0.3)
+        fusion.fuse_depth(points, depth, *camera, *stepped, 0.3, nearest=True)
+        reference.fuse_depth(points.double(), depth.double(), *camera, *theirs_stepped, 0.3, nearest=True)
         fusion.fuse_colors(points, depth, image, *camera, *colored, 0.3)
         reference.fuse_colors(points.double(), depth.double(), image.double(), *camera, *expected, 0.3)
         fusion.carve_labels(points, depth, *camera, labels[0])
         reference.carve_labels(points.double(), depth.double(), *camera, labels[1])
     assert 0.2 < (theirs[1] > 0).double().mean() < 0.9 and 0.1 < labels[1].double().mean() < 0.9
-    for a, b in zip(ours + colored + labels[:1], theirs + expected + labels[1:]):
+    for a, b in zip(ours + stepped + colored + labels[:1], theirs + theirs_stepped + expected + labels[1:]):
         wrong = (a.double() - b.double()).abs() > tolerance
         assert wrong.double().mean() < (1e-4 if dtype is torch.float32 else 1e-9)
 

@@ -9,7 +9,7 @@ import torch
 
 from milo.backend.config import Config
 from milo.backend.data.ply import read_mesh, read_splats
-from milo.backend.extraction.refine import ColoredMesh, RefineStep
+from milo.backend.extraction.steps import ColoredMesh, ExtractStep
 from milo.backend.training import reconstruct as module
 from milo.backend.training.errors import TrainingError
 from milo.backend.training.events import Finished, Progress, Snapshot
@@ -19,11 +19,11 @@ from milo.backend.training.reconstruct import reconstruct
 @pytest.fixture(autouse=True)
 def triangle_at_the_end(monkeypatch):
     def refine(*args):
-        yield RefineStep(1, 1, 0.5, 3)
+        yield ExtractStep("refine", 1, 1, 0.5, 3)
         yield ColoredMesh(torch.eye(3), torch.tensor([[0, 1, 2]], dtype=torch.int32),
                           torch.full((3, 3), 7, dtype=torch.uint8))
 
-    monkeypatch.setattr(module, "refine_and_extract", refine)
+    monkeypatch.setattr(module, "mesh_of", refine)
 
 
 def test_a_run_streams_and_fills_its_folder(ball, short_config, tmp_path):

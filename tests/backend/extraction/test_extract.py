@@ -16,7 +16,7 @@ from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import SplatColumns, read_mesh, write_splats
 from milo.backend.evaluation.score import score_mesh
 
-SUZANNE = Path(__file__).resolve().parents[2] / "examples" / "suzanne"
+SUZANNE = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_extract_again_with_other_settings(run, tmp_path):
     before = (run / "config.json").read_bytes()
     path = extract(run, tmp_path / "again.ply", ["extract.refine_iters=3"], on_step=steps.append)
     assert path == tmp_path / "again.ply" and not (run / "mesh.ply").exists()
-    assert [(step.iteration, step.iterations) for step in steps] == [(1, 3), (2, 3), (3, 3)]
+    assert [(step.iteration, step.iterations) for step in steps if step.stage == "refine"] == [(1, 3), (2, 3), (3, 3)]
     assert (run / "config.json").read_bytes() == before
     verts, faces, colors = read_mesh(path)
     assert len(faces) > 1000 and colors is not None and colors.std() > 10
