@@ -9,9 +9,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from milo.backend.data.cameras import Camera
 from milo.cuda_ext.triangles import antialias, face_depth, interpolate, visibility
 
-SLACK = 1.5   # footprints of a pixel that a face may lie behind the depth drawn there and still belong to it
+FINER = 2     # faces are looked for at so many times the cameras' resolution
+SLACK = 0.5   # footprints of a fine pixel that a face may lie behind the depth drawn there and still belong to it
 
 
 class MeshView(NamedTuple):
@@ -43,7 +45,7 @@ def draw_colored(verts: Tensor, faces: Tensor, colors: Tensor, camera, backgroun
 
 
 @torch.no_grad()
-def seen_faces(verts: Tensor, faces: Tensor, cameras: Iterable, *, near: float = 0.01) -> Tensor:
+def seen_faces(verts: Tensor, faces: Tensor, cameras: Iterable[Camera], *, near: float = 0.01) -> Tensor:
     """Which faces at least one camera sees: [F] bool.
 
     A face is seen if it is the nearest at the centre of a pixel. Faces smaller than a pixel may miss all centres; so
@@ -51,11 +53,12 @@ def seen_faces(verts: Tensor, faces: Tensor, cameras: Iterable, *, near: float =
 
     Args:
         verts, faces, near: as in `draw_colored`.
-        cameras: anything with viewmat, K and size.
+        cameras: of the photos.
     """
     centers = verts[faces.long()].mean(dim=1)
     seen = torch.zeros(len(faces) + 1, dtype=torch.bool, device=faces.device)   # the last is no face's
     for camera in cameras:
+        camera = camera.scaled(FINER)
         face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size, near=near)
         depth = face_depth(verts, faces, face_id, camera.viewmat, camera.K)
         seen[face_id.flatten().long()] = True     # -1 is the last
