@@ -98,10 +98,10 @@ def rasterize_geometry(
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
     check_gaussians(means, scales, quats, opacities)
-    _check_colours(means, sh_dc, sh_rest, sh_degree)
+    check_colours(means, sh_dc, sh_rest, sh_degree)
     height, width = check_camera(means, viewmat, K, size)
-    background = _background(means, background)
-    _check_screen_grad(means, screen_grad)
+    background = check_background(means, background)
+    check_screen_grad(means, screen_grad)
     outputs = _Geometry.apply(
         means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background,
         height, width, int(sh_degree), float(kernel_size), float(near),
@@ -141,11 +141,11 @@ def rasterize_train(
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
     check_gaussians(means, scales, quats, opacities)
-    _check_colours(means, sh_dc, sh_rest, sh_degree)
+    check_colours(means, sh_dc, sh_rest, sh_degree)
     height, width = check_camera(means, viewmat, K, size)
-    background = _background(means, background)
+    background = check_background(means, background)
     _check_cull(means, cull)
-    _check_screen_grad(means, screen_grad)
+    check_screen_grad(means, screen_grad)
     outputs = _Train.apply(
         means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background, cull,
         height, width, int(sh_degree), float(near),
@@ -176,7 +176,7 @@ def rasterize_stats(
     radii, area_proj, area_max = (means.new_empty(len(means), dtype=torch.int32) for _ in range(3))
     accum_weights = means.new_empty(len(means))
     driver(means).splat_stats(
-        *_ready(means, scales, quats, opacities), _ready_mask(cull), *_ready(viewmat, K), height, width, float(near),
+        *ready(means, scales, quats, opacities), _ready_mask(cull), *ready(viewmat, K), height, width, float(near),
         radii, accum_weights, area_proj, area_max,
     )  # fmt: skip
     return Stats(radii, accum_weights, area_proj, area_max)
@@ -207,7 +207,7 @@ def rasterize_depth(
     index = means.new_empty(height, width, dtype=torch.int32)
     points, depth, transmittance = (means.new_empty(*c, height, width) for c in ((3,), (), ()))
     driver(means).splat_depth(
-        *_ready(means, scales, quats, opacities), _ready_mask(cull), *_ready(viewmat, K), height, width, float(near),
+        *ready(means, scales, quats, opacities), _ready_mask(cull), *ready(viewmat, K), height, width, float(near),
         index, points, depth, transmittance,
     )  # fmt: skip
     return DepthRender(index, points, depth, transmittance)
@@ -219,14 +219,14 @@ class _Geometry(torch.autograd.Function):
         ctx, means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background,
         height, width, sh_degree, kernel_size, near,
     ):  # fmt: skip
-        gaussians = _ready(means, scales, quats, opacities, sh_dc, sh_rest)
+        gaussians = ready(means, scales, quats, opacities, sh_dc, sh_rest)
         image, normal = means.new_empty(3, height, width), means.new_empty(3, height, width)
         alpha, expected, median = (means.new_empty(height, width) for _ in range(3))
         radii = means.new_empty(len(means), dtype=torch.int32)
         frame_class = getattr(driver(means), "GeometryFrame64" if means.dtype == torch.float64 else "GeometryFrame32")
         images = (image, alpha, expected, median, normal)
         ctx.frame = frame_class.render(
-            *gaussians, sh_degree, *_ready(viewmat, K), height, width, *_ready(background), kernel_size, near,
+            *gaussians, sh_degree, *ready(viewmat, K), height, width, *ready(background), kernel_size, near,
             *images, radii,
         )  # fmt: skip
         ctx.sh_degree = sh_degree
@@ -240,11 +240,11 @@ class _Geometry(torch.autograd.Function):
         *saved, image, alpha, expected, median, normal = ctx.saved_tensors
         planes = [(g_expected, expected), (g_median, median), (g_normal, normal)]
         no_planes = all(g is None for g, _ in planes)
-        grads = _empty_gradients(saved, ctx.needs_input_grad)
+        grads = empty_gradients(saved, ctx.needs_input_grad)
         ctx.frame.backward(
             *saved, ctx.sh_degree, image, alpha, expected, median, normal,
-            _gradient(g_image, image), _gradient(g_alpha, alpha),
-            *((None, None, None) if no_planes else (_gradient(g, like) for g, like in planes)),
+            gradient_or_zeros(g_image, image), gradient_or_zeros(g_alpha, alpha),
+            *((None, None, None) if no_planes else (gradient_or_zeros(g, like) for g, like in planes)),
             *grads,
         )  # fmt: skip
         return (*grads, *[None] * 8)
@@ -256,12 +256,12 @@ class _Train(torch.autograd.Function):
         ctx, means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background, cull,
         height, width, sh_degree, near,
     ):  # fmt: skip
-        gaussians = _ready(means, scales, quats, opacities, sh_dc, sh_rest)
+        gaussians = ready(means, scales, quats, opacities, sh_dc, sh_rest)
         image = means.new_empty(3, height, width)
         radii, area_max = (means.new_empty(len(means), dtype=torch.int32) for _ in range(2))
         frame_class = getattr(driver(means), "TrainFrame64" if means.dtype == torch.float64 else "TrainFrame32")
         ctx.frame = frame_class.render(
-            *gaussians, sh_degree, _ready_mask(cull), *_ready(viewmat, K), height, width, *_ready(background), near,
+            *gaussians, sh_degree, _ready_mask(cull), *ready(viewmat, K), height, width, *ready(background), near,
             image, radii, area_max,
         )  # fmt: skip
         ctx.sh_degree = sh_degree
@@ -272,17 +272,17 @@ class _Train(torch.autograd.Function):
     @staticmethod
     def backward(ctx, g_image, *_):
         *saved, image = ctx.saved_tensors
-        grads = _empty_gradients(saved, ctx.needs_input_grad)
-        ctx.frame.backward(*saved, ctx.sh_degree, image, *_ready(g_image), *grads)
+        grads = empty_gradients(saved, ctx.needs_input_grad)
+        ctx.frame.backward(*saved, ctx.sh_degree, image, *ready(g_image), *grads)
         return (*grads, *[None] * 8)
 
 
-def _ready(*tensors: Tensor) -> list[Tensor]:
+def ready(*tensors: Tensor) -> list[Tensor]:
     """As the kernels take them."""
     return [t.detach().contiguous() for t in tensors]
 
 
-def _empty_gradients(gaussians: list[Tensor], needed: tuple[bool, ...]) -> list[Tensor | None]:
+def empty_gradients(gaussians: list[Tensor], needed: tuple[bool, ...]) -> list[Tensor | None]:
     """Of the six tensors of the Gaussians and of screen_grad, the last only if it wants one: it costs extra time."""
     screen = torch.empty_like(gaussians[0]) if needed[6] else None
     return [*(torch.empty_like(t) for t in gaussians), screen]
@@ -292,7 +292,7 @@ def _ready_mask(mask: Tensor | None) -> Tensor | None:
     return None if mask is None else mask.contiguous()
 
 
-def _gradient(gradient: Tensor | None, like: Tensor) -> Tensor:
+def gradient_or_zeros(gradient: Tensor | None, like: Tensor) -> Tensor:
     return torch.zeros_like(like) if gradient is None else gradient.detach().contiguous()
 
 
@@ -321,7 +321,7 @@ def check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Ten
     _check("opacities", opacities, means, (n,))
 
 
-def _check_screen_grad(means: Tensor, screen_grad: Tensor | None) -> None:
+def check_screen_grad(means: Tensor, screen_grad: Tensor | None) -> None:
     if screen_grad is not None:
         _check("screen_grad", screen_grad, means, means.shape)
 
@@ -341,7 +341,7 @@ def _check_readout(means, scales, quats, opacities, viewmat, K, size, cull) -> t
     return check_camera(means, viewmat, K, size)
 
 
-def _check_colours(means: Tensor, sh_dc: Tensor, sh_rest: Tensor, sh_degree: int) -> None:
+def check_colours(means: Tensor, sh_dc: Tensor, sh_rest: Tensor, sh_degree: int) -> None:
     if sh_degree not in (0, 1, 2, 3):
         raise ValueError(f"sh_degree must be 0, 1, 2 or 3, not {sh_degree}.")
     _check("sh_dc", sh_dc, means, (len(means), 3))
@@ -360,7 +360,7 @@ def check_camera(means: Tensor, viewmat: Tensor, K: Tensor, size: tuple[int, int
     return height, width
 
 
-def _background(means: Tensor, background: Tensor | None) -> Tensor:
+def check_background(means: Tensor, background: Tensor | None) -> Tensor:
     if background is None:
         return means.new_zeros(3)
     _check("background", background, means, (3,))

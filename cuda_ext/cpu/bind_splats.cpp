@@ -7,6 +7,7 @@
 
 #include "bindings.h"
 #include "splat_geometry.h"
+#include "splat_gof.h"
 #include "splat_train.h"
 
 using namespace milo;
@@ -66,6 +67,38 @@ void bind_geometry(nb::module_& m, const char* name) {
                  nb::gil_scoped_release unlocked;
                  frame.backward(g, images, grads, out);
              });
+}
+
+template <class T>
+void bind_gof(nb::module_& m, const char* name) {
+    using Frame = GofFrame<T>;
+    nb::class_<Frame>(m, name)
+        .def_static(
+            "render",
+            [](In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc, In<T> sh_rest, int sh_degree,
+               In<T> viewmat, In<T> K, int height, int width, In<T> background, double kernel_size, double near_plane,
+               Out<T> image, Out<T> alpha, Out<T> depth, Out<T> normal, Out<int32_t> radii) {
+                const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
+                const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
+                const GeometryOptions<T> options = {T(kernel_size), T(near_plane), vec3_at(background.data(), 0)};
+                const GofImages<T> images = {image.data(), alpha.data(), depth.data(), normal.data()};
+                nb::gil_scoped_release unlocked;
+                return std::make_unique<Frame>(camera, options, g, images, radii.data());
+            })
+        .def("backward", [](const Frame& frame, In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc,
+                            In<T> sh_rest, int sh_degree, In<T> image, In<T> alpha, In<T> depth, In<T> normal,
+                            In<T> g_image, In<T> g_alpha, MaybeIn<T> g_depth, MaybeIn<T> g_normal, Out<T> g_means,
+                            Out<T> g_scales, Out<T> g_quats, Out<T> g_opacities, Out<T> g_sh_dc, Out<T> g_sh_rest,
+                            MaybeOut<T> g_screen) {
+            const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
+            const GofImages<const T> images = {image.data(), alpha.data(), depth.data(), normal.data()};
+            const GofImageGrads<T> grads = {g_image.data(), g_alpha.data(), data_or_null(g_depth),
+                                            data_or_null(g_normal)};
+            const GaussianGrads<T> out = {g_means.data(), g_scales.data(), g_quats.data(), g_opacities.data(),
+                                          g_sh_dc.data(), g_sh_rest.data(), data_or_null(g_screen)};
+            nb::gil_scoped_release unlocked;
+            frame.backward(g, images, grads, out);
+        });
 }
 
 template <class T>
@@ -139,4 +172,6 @@ void bind_splats(nb::module_& m) {
     bind_readouts<double>(m);
     bind_geometry<float>(m, "GeometryFrame32");
     bind_geometry<double>(m, "GeometryFrame64");
+    bind_gof<float>(m, "GofFrame32");
+    bind_gof<double>(m, "GofFrame64");
 }

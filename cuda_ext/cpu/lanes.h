@@ -211,6 +211,12 @@ MILO_INLINE Lanes<T> smaller(Lanes<T> a, Lanes<T> b) { return select(a < b, a, b
 template <class T>
 MILO_INLINE Lanes<T> larger(Lanes<T> a, Lanes<T> b) { return select(a > b, a, b); }
 
+template <class T>
+MILO_INLINE Lanes<T> square_root(Lanes<T> x) {
+    for (int i = 0; i < Lanes<T>::count; ++i) x.v[i] = std::sqrt(x.v[i]);
+    return x;
+}
+
 MILO_INLINE Lanes<double> exponential2(Lanes<double> x) {
     for (int i = 0; i < Lanes<double>::count; ++i) x.v[i] = std::exp2(x.v[i]);
     return x;

@@ -5,7 +5,7 @@
 
 namespace milo {
 
-template <bool geometry, class T>
+template <Raster raster, class T>
 void gather_gradients(const Camera<T>& camera, const Gaussians<T>& g, T kappa, const Binning& bins, const T* sums,
                       const GaussianGrads<T>& out) {
     const Vec3<T> camera_centre = camera.centre();
@@ -19,16 +19,18 @@ void gather_gradients(const Camera<T>& camera, const Gaussians<T>& g, T kappa, c
             const T* sum = sums + int64_t(kSums) * *first;
             for (int k = 0; k < kSums; ++k) total[k] += sum[k];
         }
-        gaussian_backward<geometry>(camera, camera_centre, g, kappa, i, total, out);
+        backward_to_gaussian<raster>(camera, camera_centre, g, kappa, i, total, out);
     });
 }
 
-#define MILO_GATHER(geometry, T)                                                                                    \
-    template void gather_gradients<geometry>(const Camera<T>&, const Gaussians<T>&, T, const Binning&, const T*, \
-                                             const GaussianGrads<T>&);
-MILO_GATHER(true, float)
-MILO_GATHER(true, double)
-MILO_GATHER(false, float)
-MILO_GATHER(false, double)
+#define MILO_GATHER(raster, T)                                                                                 \
+    template void gather_gradients<raster>(const Camera<T>&, const Gaussians<T>&, T, const Binning&, const T*, \
+                                           const GaussianGrads<T>&);
+MILO_GATHER(Raster::training, float)
+MILO_GATHER(Raster::training, double)
+MILO_GATHER(Raster::geometry, float)
+MILO_GATHER(Raster::geometry, double)
+MILO_GATHER(Raster::gof, float)
+MILO_GATHER(Raster::gof, double)
 
 }  // namespace milo

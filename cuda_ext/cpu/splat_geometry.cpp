@@ -105,7 +105,7 @@ void GeometryFrame<T>::backward(const Gaussians<T>& gaussians, const GeometryIma
     parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
         for (int64_t k = begin; k < end; ++k) (this->*blend)(bins.busiest[k], images, grads, sums.data());
     });
-    gather_gradients<true>(scene_.camera, gaussians, options_.kernel_size, bins, sums.data(), out);
+    gather_gradients<Raster::geometry>(scene_.camera, gaussians, options_.kernel_size, bins, sums.data(), out);
 }
 
 template <class T>

@@ -3,19 +3,20 @@
 #pragma once
 #include "binning.h"
 #include "buffer.h"
-#include "splat.h"
+#include "gof.h"
 #include "splat_backward.h"
 
 namespace milo {
 
-// Gaussians placed on the tiles of an image.  Entries of `placed` and `splats` are defined where touched is not 0.
-template <class T>
+// Gaussians placed on the tiles of an image, as records S.  Entries of `placed` and `splats` are defined where touched
+// is not 0.
+template <class T, class S = Splat<T>>
 struct SplatScene {
     SplatScene(const Camera<T>& view, int64_t n) : camera(view), placed(n), splats(n) {}
 
     Camera<T> camera;
     Placements<T> placed;
-    Buffer<Splat<T>> splats;
+    Buffer<S> splats;
     Binning bins;
 };
 
@@ -25,10 +26,13 @@ SplatScene<T> place_for_geometry(const Camera<T>& camera, T kernel_size, T near_
                                  int32_t* radii);
 template <class T>
 SplatScene<T> place_for_training(const Camera<T>& camera, T near_plane, const Gaussians<T>& gaussians, int32_t* radii);
+// slack: of the outlines, in pixels.
+template <class T>
+SplatScene<T, GofSplat<T>> place_for_gof(const Camera<T>& camera, T kernel_size, T near_plane, T slack,
+                                         const Gaussians<T>& gaussians, int32_t* radii);
 
-// sums: [instances][kSums] in tile order.  geometry: with the ray plane and the opacity compensation.
-// Writes every element of `out`, zeros for Gaussians that drew nothing.
-template <bool geometry, class T>
+// sums: [instances][kSums] in tile order.  Writes every element of `out`, zeros for Gaussians that drew nothing.
+template <Raster raster, class T>
 void gather_gradients(const Camera<T>& camera, const Gaussians<T>& g, T kappa, const Binning& bins, const T* sums,
                       const GaussianGrads<T>& out);
 

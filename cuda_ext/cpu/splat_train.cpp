@@ -75,7 +75,7 @@ void TrainFrame<T>::backward(const Gaussians<T>& gaussians, const T* image, cons
     parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
         for (int64_t k = begin; k < end; ++k) blend_tile_backward(bins.busiest[k], image, g_image, sums.data());
     });
-    gather_gradients<false>(scene_.camera, gaussians, T(kTrainLowPass), bins, sums.data(), out);
+    gather_gradients<Raster::training>(scene_.camera, gaussians, T(kTrainLowPass), bins, sums.data(), out);
 }
 
 template <class T>

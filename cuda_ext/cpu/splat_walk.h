@@ -62,8 +62,8 @@ constexpr int kBatch = 16;   // Gaussians whose strips are found together: the s
 
 // draw(instance, splat, strip) for the strips of instances [begin, end), at most kBatch, in order; the tile ends at
 // stop.
-template <class T, class Draw>
-MILO_INLINE void draw_batch(const SplatScene<T>& scene, const TileArea& area, int64_t begin, int64_t end, int64_t stop,
+template <class T, class S, class Draw>
+MILO_INLINE void draw_batch(const SplatScene<T, S>& scene, const TileArea& area, int64_t begin, int64_t end, int64_t stop,
                             Draw draw) {
     constexpr int width = Lanes<T>::count;
     const int32_t* gaussian = scene.bins.gaussian.data();
@@ -88,8 +88,8 @@ MILO_INLINE void draw_batch(const SplatScene<T>& scene, const TileArea& area, in
 }
 
 // draw front to back until all pixels have ended.  Returns how many Gaussians were walked.
-template <class T, class Draw>
-MILO_INLINE int32_t draw_tile(const SplatScene<T>& scene, int tile, const TileArea& area,
+template <class T, class S, class Draw>
+MILO_INLINE int32_t draw_tile(const SplatScene<T, S>& scene, int tile, const TileArea& area,
                               const TilePlane<T>& transmittance, Draw draw) {
     const int64_t begin = scene.bins.tile_begin[tile], stop = scene.bins.tile_begin[tile + 1];
     for (int64_t k = begin; k < stop; k += kBatch) {
@@ -100,8 +100,8 @@ MILO_INLINE int32_t draw_tile(const SplatScene<T>& scene, int tile, const TileAr
 }
 
 // Once more the first `walked` Gaussians of the tile.
-template <class T, class Draw>
-MILO_INLINE void redraw_tile(const SplatScene<T>& scene, int tile, const TileArea& area, int32_t walked, Draw draw) {
+template <class T, class S, class Draw>
+MILO_INLINE void redraw_tile(const SplatScene<T, S>& scene, int tile, const TileArea& area, int32_t walked, Draw draw) {
     const int64_t begin = scene.bins.tile_begin[tile], stop = begin + walked;
     for (int64_t k = begin; k < stop; k += kBatch) draw_batch(scene, area, k, std::min(k + kBatch, stop), stop, draw);
 }

@@ -16,6 +16,8 @@ MILO_HD float exponential2(float x) { return exp2f(x); }
 MILO_HD double exponential2(double x) { return exp2(x); }
 MILO_HD float magnitude(float x) { return fabsf(x); }
 MILO_HD double magnitude(double x) { return fabs(x); }
+MILO_HD float square_root(float x) { return sqrtf(x); }
+MILO_HD double square_root(double x) { return sqrt(x); }
 MILO_HD float negative(float x) { return -fabsf(x); }
 MILO_HD double negative(double x) { return -fabs(x); }
 template <class T>

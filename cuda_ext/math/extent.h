@@ -76,21 +76,32 @@ MILO_HD Interval<T> interval(const Slab<T>& s, T v_low, T v_high) {
             s.slope * right + sqrt(larger(s.square - s.curve * right * right, T(0))), !(low <= high)};
 }
 
+constexpr double kPixelSlack = 0.01;    // rounding of positions, in pixels
+constexpr double kWithinPixel = 0.51;   // the same, when any point of a pixel counts, not its centre alone
+
 // The region where a footprint is visible (alpha >= 1/255), a little enlarged: a superfluous pixel only costs time.
 template <class T>
 struct alignas(16 * sizeof(T)) Outline {
-    T mx, my;
+    T mx, my, slack;   // pixels whose centre is so near the region, along both axes, are touched
     Slab<T> x_of_y, y_of_x;
 };
 
+// Squared radius, in standard deviations, within which an opacity of at least 1/255 is visible; a little enlarged.
+template <class T>
+MILO_HD T visible_square(T opacity) { return T(2) * log(T(255) * opacity) * T(1.0001) + T(1e-3); }
+
 // opacity: as it multiplies the falloff, at least 1/255.
 template <class T>
-MILO_HD Outline<T> make_outline(Vec2<T> mean, const Footprint<T>& f, T opacity) {
-    const T tau = T(2) * log(T(255) * opacity) * T(1.0001) + T(1e-3);
-    return {mean.x, mean.y, make_slab(f.a, f.b, f.c, f.det, tau), make_slab(f.c, f.b, f.a, f.det, tau)};
+MILO_HD Outline<T> make_outline(Vec2<T> mean, const Footprint<T>& f, T opacity, T slack = T(kPixelSlack)) {
+    const T tau = visible_square(opacity);
+    return {mean.x, mean.y, slack, make_slab(f.a, f.b, f.c, f.det, tau), make_slab(f.c, f.b, f.a, f.det, tau)};
 }
 
-constexpr float kPixelSlack = 0.01f;   // rounding of positions, in pixels
+template <class T>
+MILO_HD Outline<T> boundless_outline(T slack) {
+    const Slab<T> all = {T(0), T(1e12), T(0), T(1e6), T(0)};
+    return {T(0), T(0), slack, all, all};
+}
 
 // Pixels of one axis of a tile, within [0, kTile); none if first > last.
 struct PixelRange {
@@ -98,8 +109,8 @@ struct PixelRange {
 };
 
 template <class T>
-MILO_HD PixelRange pixels_within(const Interval<T>& i, T shift) {
-    const T low = ceil(i.low + shift - T(kPixelSlack)), high = floor(i.high + shift + T(kPixelSlack));
+MILO_HD PixelRange pixels_within(const Interval<T>& i, T shift, T slack) {
+    const T low = ceil(i.low + shift - slack), high = floor(i.high + shift + slack);
     // One beyond on either side, so that an interval outside the tile stays empty.
     const int first = to_int_within(low, 0, kTile), last = to_int_within(high, -1, kTile - 1);
     return {first, i.empty ? -1 : last};
@@ -109,15 +120,14 @@ MILO_HD PixelRange pixels_within(const Interval<T>& i, T shift) {
 template <class T>
 MILO_HD PixelRange tile_columns(const Outline<T>& o, int x, int y) {
     const T top = T(y) - o.my;
-    const T slack = kPixelSlack;
-    return pixels_within(interval(o.x_of_y, top - slack, top + T(kTile - 1) + slack), o.mx - T(x));
+    return pixels_within(interval(o.x_of_y, top - o.slack, top + T(kTile - 1) + o.slack), o.mx - T(x), o.slack);
 }
 
 // Rows touched in columns [first, last] of that tile.
 template <class T>
 MILO_HD PixelRange column_rows(const Outline<T>& o, int x, int y, int first, int last) {
-    const T left = T(x) - o.mx, slack = kPixelSlack;
-    return pixels_within(interval(o.y_of_x, left + T(first) - slack, left + T(last) + slack), o.my - T(y));
+    const T left = T(x) - o.mx;
+    return pixels_within(interval(o.y_of_x, left + T(first) - o.slack, left + T(last) + o.slack), o.my - T(y), o.slack);
 }
 
 // Cells [first, last) of row `row`, within rect, that the outline meets; cells of `cell` x `cell` pixels, tiles if not
@@ -125,11 +135,11 @@ MILO_HD PixelRange column_rows(const Outline<T>& o, int x, int y, int first, int
 template <int cell = kTile, class T>
 MILO_HD void row_tiles(const Outline<T>& o, const TileRect& rect, int row, int& first, int& last) {
     const T y = T(row * cell);
-    const Interval<T> u = interval(o.x_of_y, y - o.my - T(kPixelSlack), y + T(cell - 1) - o.my + T(kPixelSlack));
+    const Interval<T> u = interval(o.x_of_y, y - o.my - o.slack, y + T(cell - 1) - o.my + o.slack);
     first = last = rect.x0;
     if (u.empty) return;
-    const T left = (u.low + o.mx - T(kPixelSlack) - T(cell - 1)) / T(cell);
-    const T right = (u.high + o.mx + T(kPixelSlack)) / T(cell);
+    const T left = (u.low + o.mx - o.slack - T(cell - 1)) / T(cell);
+    const T right = (u.high + o.mx + o.slack) / T(cell);
     first = to_int_within(T(ceil(left)), rect.x0, rect.x1);
     last = to_int_within(T(floor(right) + T(1)), rect.x0, rect.x1);
 }

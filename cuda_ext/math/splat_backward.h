@@ -61,6 +61,31 @@ MILO_HD void write_no_gradients(const GaussianGrads<T>& out, long long i, int re
     out.opacities[i] = T(0);
 }
 
+// Writes the gradients of the spherical harmonics; returns that of the mean through the direction of sight.
+template <class T>
+MILO_HD Vec3<T> colour_backward(const Gaussians<T>& g, long long i, Vec3<T> camera_centre, const T* sum,
+                                const GaussianGrads<T>& out) {
+    const SeenColour<T> seen = seen_colour(g, i, camera_centre);
+    const T* rest = g.sh_rest + 3LL * g.rest * i;
+    const Vec3<T> g_colour = {seen.unclamped.x < T(0) ? T(0) : sum[0], seen.unclamped.y < T(0) ? T(0) : sum[1],
+                              seen.unclamped.z < T(0) ? T(0) : sum[2]};
+    T* g_rest = out.sh_rest + 3LL * g.rest * i;
+    const Vec3<T> g_offset = sh_colour_backward(g.sh_degree, seen.direction, seen.distance, rest, g_colour,
+                                                out.sh_dc + 3 * i, g_rest);
+    const int active = (g.sh_degree + 1) * (g.sh_degree + 1) - 1;
+    for (int k = 3 * active; k < 3 * g.rest; ++k) g_rest[k] = T(0);
+    return g_offset;
+}
+
+// Axes in the view frame are R U, so g[U] = R^T g[axes].
+template <class T>
+MILO_HD void write_quaternion(const Camera<T>& camera, const Gaussians<T>& g, long long i, const Mat3<T>& g_axes,
+                              const GaussianGrads<T>& out) {
+    const Quat<T> g_quat = rotation_backward(quat_at(g.quats, i), transposed(camera.R) * g_axes);
+    T* quat = out.quats + 4 * i;
+    quat[0] = g_quat.w, quat[1] = g_quat.x, quat[2] = g_quat.y, quat[3] = g_quat.z;
+}
+
 // Writes all gradients of a Gaussian that was drawn.  geometry: with the ray plane and the opacity compensation.
 template <bool geometry, class T>
 MILO_HD void gaussian_backward(const Camera<T>& camera, Vec3<T> camera_centre, const Gaussians<T>& g, T kappa,
@@ -91,22 +116,10 @@ MILO_HD void gaussian_backward(const Camera<T>& camera, Vec3<T> camera_centre, c
     if (!r.clamped.free_y) g_t.y = T(0);
     g_p += g_t + project_backward(camera, r.p, g_mean2d);
 
-    const SeenColour<T> seen = seen_colour(g, i, camera_centre);
-    const T* rest = g.sh_rest + 3LL * g.rest * i;
-    const Vec3<T> g_colour = {seen.unclamped.x < T(0) ? T(0) : sum[0], seen.unclamped.y < T(0) ? T(0) : sum[1],
-                              seen.unclamped.z < T(0) ? T(0) : sum[2]};
-    T* g_rest = out.sh_rest + 3LL * g.rest * i;
-    const Vec3<T> g_offset = sh_colour_backward(g.sh_degree, seen.direction, seen.distance, rest, g_colour,
-                                                out.sh_dc + 3 * i, g_rest);
-    const int active = (g.sh_degree + 1) * (g.sh_degree + 1) - 1;
-    for (int k = 3 * active; k < 3 * g.rest; ++k) g_rest[k] = T(0);
-
+    const Vec3<T> g_offset = colour_backward(g, i, camera_centre, sum, out);
     write3(out.means, i, camera.to_world_direction(g_p) + g_offset);
     write3(out.scales, i, g_scale);
-    // axes = R U, so g[U] = R^T g[axes]
-    const Quat<T> g_quat = rotation_backward(quat_at(g.quats, i), transposed(camera.R) * g_axes);
-    T* quat = out.quats + 4 * i;
-    quat[0] = g_quat.w, quat[1] = g_quat.x, quat[2] = g_quat.y, quat[3] = g_quat.z;
+    write_quaternion(camera, g, i, g_axes, out);
     out.opacities[i] = g_compensated * compensation;
     if (!out.screen) return;
     write3(out.screen, i, {T(0.5) * T(camera.width) * g_mean2d.x, T(0.5) * T(camera.height) * g_mean2d.y,

@@ -16,36 +16,43 @@ from . import compositing, projection
 from .splats import GeometryRender
 
 
-class Quadric(NamedTuple):
-    """Gaussians in view space: (x - mean) Q (x - mean) is the squared distance in standard deviations (3.1)."""
+class Whitened(NamedTuple):
+    """Gaussians in view space: |to_unit (x - mean)| is the distance of x from the mean in standard deviations (3.1)."""
 
-    Q: torch.Tensor      # [N, 3, 3]
-    mean: torch.Tensor   # [N, 3]
+    to_unit: torch.Tensor   # [N, 3, 3]; its square is the quadric
+    mean: torch.Tensor      # [N, 3]
 
 
 class Peak(NamedTuple):
     """Where a ray (X, Y, 1) is deepest inside a Gaussian (3.2)."""
 
-    depth: torch.Tensor      # [..., N] view z
-    squared: torch.Tensor    # [..., N] squared distance from the mean there, in standard deviations
-    normal: torch.Tensor     # [..., N, 3] Q times the ray: away from the camera, across the Gaussian
-    sharpness: torch.Tensor  # [..., N] ray Q ray: how the squared distance grows with the square of the depth
+    depth: torch.Tensor     # [..., N] view z
+    squared: torch.Tensor   # [..., N] squared distance from the mean there, in standard deviations
+    normal: torch.Tensor    # [..., N, 3] quadric times ray: away from the camera, across the Gaussian
 
 
-def quadric(seen, scales, viewmat):
+def whitened(seen, scales, viewmat):
     """Of Gaussians projected by `projection.project`."""
     axes = viewmat[:3, :3] @ seen.axes
-    return Quadric(axes @ (axes / (scales**2 + 1e-7)[:, None]).transpose(1, 2), seen.view)
+    return Whitened((axes / (scales**2 + 1e-7).sqrt()[:, None]).transpose(1, 2), seen.view)
 
 
 def peak(gaussians, rays):
     """Of rays [..., 3] in all Gaussians."""
-    normal = torch.einsum("nij,...j->...ni", gaussians.Q, rays)
-    sharpness = (normal * rays[..., None, :]).sum(-1)
-    depth = (normal * gaussians.mean).sum(-1) / sharpness
-    offset = rays[..., None, :] * depth[..., None] - gaussians.mean
-    squared = torch.einsum("...ni,nij,...nj->...n", offset, gaussians.Q, offset)
-    return Peak(depth, squared, normal, sharpness)
+    unit_rays = torch.einsum("nij,...j->...ni", gaussians.to_unit, rays)
+    depth = (unit_rays * unit_mean(gaussians)).sum(-1) / unit_rays.square().sum(-1)
+    normal = torch.einsum("nij,...ni->...nj", gaussians.to_unit, unit_rays)
+    return Peak(depth, squared_distance(gaussians, rays, depth), normal)
+
+
+def squared_distance(gaussians, rays, depth):
+    """[..., N] at a depth [..., N] along rays [..., 3]."""
+    unit_rays = torch.einsum("nij,...j->...ni", gaussians.to_unit, rays)
+    return (unit_rays * depth[..., None] - unit_mean(gaussians)).square().sum(-1)
+
+
+def unit_mean(gaussians):
+    return torch.einsum("nij,nj->ni", gaussians.to_unit, gaussians.mean)
 
 
 def rays_through(pixels, K):
@@ -84,7 +91,7 @@ def rasterize_gof(means, scales, quats, opacities, sh_dc, sh_rest, viewmat, K, s
     seen = projection.Projected(*(x[order] for x in seen))
 
     pixels = compositing.pixel_grid(size, means)
-    top = peak(quadric(seen, scales[order], viewmat), rays_through(pixels, K))
+    top = peak(whitened(seen, scales[order], viewmat), rays_through(pixels, K))
     # The gradient of the opacity leaves the compensation out [Q6].
     compensation = projection.compensation(seen.cov2d, kernel_size).detach()
     dimmed = opacities[order] + (opacities[order] * (compensation - 1)).detach()

@@ -57,17 +57,16 @@ class _Gof:
     """Section 4.2, G."""
 
     def __init__(self, seen, scales, viewmat, K, near):
-        self.quadric, self.K, self.near = gof.quadric(seen, scales, viewmat), K, near
+        self.whitened, self.K, self.near = gof.whitened(seen, scales, viewmat), K, near
 
     def opacity_of_samples(self, samples, opacities):
-        top = gof.peak(self.quadric, gof.rays_through(samples, self.K))
+        top = gof.peak(self.whitened, gof.rays_through(samples, self.K))
         return torch.where(top.depth > self.near, opacities * torch.exp(-top.squared / 2), torch.zeros_like(top.depth))
 
     def opacity_of_points(self, at, view, opacities):
         rays = gof.rays_through(at, self.K)
-        depth = torch.minimum(gof.peak(self.quadric, rays).depth, view[:, 2:])
-        offset = rays[:, None] * depth[:, :, None] - self.quadric.mean
-        return opacities * torch.exp(-torch.einsum("pni,nij,pnj->pn", offset, self.quadric.Q, offset) / 2)
+        depth = torch.minimum(gof.peak(self.whitened, rays).depth, view[:, 2:])
+        return opacities * torch.exp(-gof.squared_distance(self.whitened, rays, depth) / 2)
 
 
 class _RadeGs:

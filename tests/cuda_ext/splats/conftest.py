@@ -9,14 +9,15 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
+from milo.cuda_ext import gof as native_gof
 from milo.cuda_ext import splats as native_splats
 from milo.cuda_ext.native import native
+from milo.cuda_ext.reference import gof as reference_gof
 from milo.cuda_ext.reference import splats as reference_splats
 
 GAUSSIAN = ("means", "scales", "quats", "opacities")
 COLOUR = ("sh_dc", "sh_rest")
 DIFFERENTIABLE = (*GAUSSIAN, *COLOUR, "screen_grad")
-GEOMETRY_MAPS = ("image", "alpha", "expected_depth", "median_depth", "normal")
 DC = 0.28209479177387814      # colour = 0.5 + DC * sh_dc
 
 
@@ -60,6 +61,10 @@ class Scene:
     def geometry(self, renderer):
         return self._call(renderer.rasterize_geometry, GAUSSIAN + COLOUR, "sh_degree", "background", "kernel_size",
                           "near", "screen_grad", "damping")  # fmt: skip
+
+    def gof(self, renderer):
+        return self._call(renderer.rasterize_gof, GAUSSIAN + COLOUR, "sh_degree", "background", "kernel_size", "near",
+                          "screen_grad")  # fmt: skip
 
     def train(self, renderer):
         return self._call(renderer.rasterize_train, GAUSSIAN + COLOUR, "cull", "sh_degree", "background", "near",
@@ -185,13 +190,28 @@ def gradients():
     return gradients_of
 
 
+class Rasterisers:
+    """The functions of some modules."""
+
+    def __init__(self, name, *modules):
+        self.__name__ = name
+        self._modules = modules
+
+    def __getattr__(self, name):
+        return next(getattr(module, name) for module in self._modules if hasattr(module, name))
+
+
+NATIVE = Rasterisers("native", native_splats, native_gof)
+ORACLE = Rasterisers("oracle", reference_splats, reference_gof)
+
+
 class OnGpu:
     """The rasterisers on the GPU, for tests that hold their tensors on the CPU."""
 
     __name__ = "gpu"
 
     def __getattr__(self, name):
-        rasterise = getattr(native_splats, name)
+        rasterise = getattr(NATIVE, name)
 
         def moved(value):
             return value.to("cuda") if isinstance(value, torch.Tensor) else value
@@ -203,7 +223,7 @@ class OnGpu:
         return run
 
 
-RENDERERS = {"native": native_splats, "oracle": reference_splats, "gpu": OnGpu()}
+RENDERERS = {"native": NATIVE, "oracle": ORACLE, "gpu": OnGpu()}
 
 
 @pytest.fixture(params=["native", "oracle", pytest.param("gpu", marks=pytest.mark.gpu)])
@@ -219,7 +239,7 @@ def kernels(request):
 
 @pytest.fixture
 def oracle():
-    return reference_splats
+    return ORACLE
 
 
 @pytest.fixture

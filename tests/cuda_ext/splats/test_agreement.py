@@ -4,7 +4,11 @@
 import pytest
 import torch
 
-MAPS = ("image", "alpha", "expected_depth", "median_depth", "normal")
+MAPS = {
+    "geometry": ("image", "alpha", "expected_depth", "median_depth", "normal"),
+    "gof": ("image", "alpha", "median_depth", "normal"),
+    "train": ("image",),
+}
 # Double precision, but the determinant of a thin Gaussian seen edge-on cancels: a c - b^2 keeps only 10 digits there.
 EXACT = 1e-9
 
@@ -15,13 +19,14 @@ def flips(ours, wanted, tolerance):
     return (differs.any(0) if differs.dim() == 3 else differs).double().mean().item()
 
 
+@pytest.mark.parametrize("rasterise", ["geometry", "gof"])
 @pytest.mark.parametrize("kernel_size", [0.0, 0.3])
-def test_geometry_images_in_double(random_scene, kernels, oracle, kernel_size):
+def test_geometry_images_in_double(random_scene, kernels, oracle, rasterise, kernel_size):
     for seed in range(25):
         scene = random_scene(seed).with_options(kernel_size=kernel_size)
-        ours, wanted = scene.geometry(kernels), scene.geometry(oracle)
+        ours, wanted = getattr(scene, rasterise)(kernels), getattr(scene, rasterise)(oracle)
         assert torch.equal(ours.radii, wanted.radii), seed
-        for name in MAPS:
+        for name in MAPS[rasterise]:
             assert flips(getattr(ours, name), getattr(wanted, name), EXACT) == 0, (seed, name)
 
 
@@ -49,7 +54,7 @@ def test_train_images_statistics_and_depth_in_double(random_scene, kernels, orac
 @pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (16, 33), (17, 16)])
 def test_sizes_that_fill_no_tile(random_scene, kernels, oracle, gradients, size):
     scene = random_scene(31, size=size)
-    for rasterise, names in (("geometry", MAPS), ("train", ["image"])):
+    for rasterise, names in MAPS.items():
         ours, wanted = getattr(scene, rasterise)(kernels), getattr(scene, rasterise)(oracle)
         assert torch.equal(ours.radii, wanted.radii)
         for name in names:
@@ -66,7 +71,7 @@ def test_long_lists_of_faint_gaussians(random_scene, kernels, oracle, gradients)
     scene = scene.with_tensors(scales=3 * scales, opacities=0.02 + 0.1 * scene.tensors["opacities"])
     drawn = scene.stats(oracle).area_proj
     assert (drawn > 0).sum() > 400 and torch.equal(scene.stats(kernels).area_proj, drawn)
-    for rasterise, names in (("geometry", MAPS), ("train", ["image"])):
+    for rasterise, names in MAPS.items():
         ours, wanted = getattr(scene, rasterise)(kernels), getattr(scene, rasterise)(oracle)
         for name in names:
             assert flips(getattr(ours, name), getattr(wanted, name), EXACT) == 0, name
@@ -81,7 +86,7 @@ def test_images_in_float(random_scene, kernels):
     for seed in range(8):
         scene = random_scene(seed, count=150)
         single, double = scene.to(torch.float32), scene.to(torch.float32).to(torch.float64)
-        for op, names in (("geometry", MAPS), ("train", ("image",)), ("depth", ("depth", "transmittance"))):
+        for op, names in (MAPS | {"depth": ("depth", "transmittance")}).items():
             ours, wanted = getattr(single, op)(kernels), getattr(double, op)(kernels)
             for name in names:
                 # The slope of a plane seen edge-on magnifies the rounding of the projected mean.
@@ -103,16 +108,22 @@ def assert_gradients_match(ours, wanted, tolerance):
             assert worst <= tolerance * theirs.abs().max().item(), (output, name, worst, theirs.abs().max().item())
 
 
+@pytest.mark.parametrize("rasterise", ["geometry", "gof"])
 @pytest.mark.parametrize(
     ("seed", "kernel_size", "sh_degree"), [(0, 0.0, 3), (1, 0.0, 1), (2, 0.3, 2), (3, 0.1, 0), (4, 0.0, 3)]
 )
-def test_geometry_gradients_in_double(random_scene, kernels, oracle, gradients, seed, kernel_size, sh_degree):
+def test_geometry_gradients_in_double(
+    random_scene, kernels, oracle, gradients, rasterise, seed, kernel_size, sh_degree
+):
     scene = random_scene(seed, sh_degree=sh_degree).with_options(kernel_size=kernel_size)
-    wanted = gradients(scene, "geometry", oracle, MAPS)
-    for output in MAPS:                                   # every path of the maths is really walked
+    outputs = MAPS[rasterise]
+    wanted = gradients(scene, rasterise, oracle, outputs)
+    for output in outputs:                                # every path of the maths is really walked
         for name in ("means", "scales", "quats", "screen_grad"):
-            assert wanted[output][name].abs().max() > 0, (output, name)
-    assert_gradients_match(gradients(scene, "geometry", kernels, MAPS), wanted, 1e-8)
+            # GOF's depth is not that of the projected mean.
+            nothing = (rasterise, output, name) == ("gof", "median_depth", "screen_grad")
+            assert (wanted[output][name].abs().max() > 0) != nothing, (output, name)
+    assert_gradients_match(gradients(scene, rasterise, kernels, outputs), wanted, 1e-8)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -123,27 +134,28 @@ def test_train_gradients_in_double(random_scene, kernels, oracle, gradients, see
     assert_gradients_match(gradients(scene, "train", kernels, ["image"]), wanted, 1e-8)
 
 
-def test_all_outputs_together(random_scene, kernels, gradients):
+@pytest.mark.parametrize("rasterise", ["geometry", "gof"])
+def test_all_outputs_together(random_scene, kernels, gradients, rasterise):
     """The gradient of the sum is the sum of the gradients (third screen column aside: it sums absolute values)."""
-    scene = random_scene(11)
-    alone = gradients(scene, "geometry", kernels, MAPS)
+    scene, outputs = random_scene(11), MAPS[rasterise]
+    alone = gradients(scene, rasterise, kernels, outputs)
     leaves = scene.leaves()
-    rendered, generator = leaves.geometry(kernels), torch.Generator().manual_seed(0)
+    rendered, generator = getattr(leaves, rasterise)(kernels), torch.Generator().manual_seed(0)
     loss = 0
-    for name in MAPS:
+    for name in outputs:
         image = getattr(rendered, name)
         loss = loss + (image * torch.randn(image.shape, generator=generator, dtype=torch.float64)).sum()
     loss.backward()
     for name, leaf in leaves.tensors.items():
-        wanted = sum(alone[output][name] for output in MAPS)
+        wanted = sum(alone[output][name] for output in outputs)
         columns = slice(2) if name == "screen_grad" else slice(None)
         worst = (leaf.grad - wanted)[..., columns].abs().max()
         assert worst <= 1e-9 * wanted.abs().max(), name
 
 
-@pytest.mark.parametrize("rasterise", ["geometry", "train"])
+@pytest.mark.parametrize("rasterise", MAPS)
 def test_gradients_in_float(random_scene, kernels, gradients, rasterise):
-    outputs = MAPS if rasterise == "geometry" else ["image"]
+    outputs = MAPS[rasterise]
     for seed in (0, 5):
         scene = random_scene(seed, count=120, tame=True).to(torch.float32)
         ours = gradients(scene, rasterise, kernels, outputs)

@@ -44,11 +44,21 @@ def check(scene, rasterise, renderer, output, weights):
 def test_geometry(random_scene, renderer, output, kernel_size):
     # The true derivative for the oracle; the kernels' damping is far below the tolerance at these sizes.
     scene = random_scene(21, count=25, size=(33, 40), tame=True).with_options(kernel_size=kernel_size)
-    if renderer.__name__.endswith("reference.splats"):
+    if renderer.__name__ == "oracle":
         scene = scene.with_options(damping=0.0)
     shape = getattr(scene.geometry(renderer), output).shape
     weights = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
     assert check(scene, "geometry", renderer, output, weights) >= {"image": 6, "normal": 4, "alpha": 4}.get(output, 3)
+
+
+@pytest.mark.parametrize("output", ["image", "alpha", "median_depth", "normal"])
+def test_gof(random_scene, renderer, output):
+    # Without low-pass: no gradient passes through what it takes from the opacities.
+    scene = random_scene(21, count=25, size=(33, 40), tame=True)
+    shape = getattr(scene.gof(renderer), output).shape
+    weights = torch.randn(shape, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    wanted = {"image": 6, "alpha": 4, "median_depth": 3, "normal": 4}
+    assert check(scene, "gof", renderer, output, weights) == wanted[output]
 
 
 def test_train(random_scene, renderer):

@@ -4,11 +4,22 @@
 import pytest
 import torch
 
-from milo.cuda_ext import splats
+from milo.cuda_ext import gof, splats
 
 pytestmark = pytest.mark.gpu
 
 MAPS = ("image", "alpha", "expected_depth", "median_depth", "normal")
+
+
+@pytest.fixture
+def both():
+    """Rasterisers that run where the tensors are."""
+    class Both:
+        rasterize_geometry, rasterize_train, rasterize_gof = (
+            staticmethod(f) for f in (splats.rasterize_geometry, splats.rasterize_train, gof.rasterize_gof)
+        )
+
+    return Both
 
 
 def on_gpu(scene):
@@ -29,11 +40,11 @@ def distance(ours, wanted):
 
 
 @pytest.mark.parametrize("size", [(230, 310), (1100, 2000)])   # the second has more cells than 16 bits can count
-def test_single_precision_is_that_of_the_cpu(random_scene, gradients, size):
+def test_single_precision_is_that_of_the_cpu(random_scene, both, size):
     scene = random_scene(51, count=2000, size=size).to(torch.float32)
     scene = scene.with_tensors(scales=0.3 * scene.tensors["scales"])
-    for rasterise, names in (("geometry", MAPS), ("train", ("image",))):
-        ours, wanted = getattr(on_gpu(scene), rasterise)(splats), getattr(scene, rasterise)(splats)
+    for rasterise, names in (("geometry", MAPS), ("gof", MAPS), ("train", ("image",))):
+        ours, wanted = getattr(on_gpu(scene), rasterise)(both), getattr(scene, rasterise)(both)
         assert differing(ours.radii, wanted.radii, 0) <= 1e-3
         for name in names:
             tolerance = 1e-3 if name in ("normal", "expected_depth", "median_depth") else 1e-4
@@ -48,7 +59,7 @@ def test_single_precision_is_that_of_the_cpu(random_scene, gradients, size):
 def test_gradients_in_single_precision(random_scene, kernels, gradients):
     scene = random_scene(52, count=1000, size=(230, 310), tame=True).to(torch.float32)
     scene = scene.with_tensors(scales=0.3 * scene.tensors["scales"])
-    for rasterise, names in (("geometry", MAPS), ("train", ("image",))):
+    for rasterise, names in (("geometry", MAPS), ("gof", MAPS), ("train", ("image",))):
         ours = gradients(scene, rasterise, kernels, names)
         wanted = gradients(scene.to(torch.float64), rasterise, kernels, names)
         for output in names:
@@ -71,8 +82,9 @@ def test_works_on_the_current_stream(random_scene):
 
 def test_backward_never_waits(random_scene):
     scene = on_gpu(random_scene(54, count=500).to(torch.float32)).leaves()
-    geometry, train = scene.geometry(splats), scene.train(splats)
-    loss = sum(getattr(geometry, name).square().sum() for name in MAPS) + train.image.square().sum()
+    rendered = scene.geometry(splats), scene.gof(gof)
+    loss = sum(getattr(each, name).square().sum() for each in rendered for name in MAPS)
+    loss = loss + scene.train(splats).image.square().sum()
     torch.cuda.set_sync_debug_mode("error")
     try:
         loss.backward()

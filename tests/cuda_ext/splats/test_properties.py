@@ -5,6 +5,7 @@ import pytest
 import torch
 
 MAPS = ("image", "alpha", "expected_depth", "median_depth", "normal")
+GEOMETRY = pytest.mark.parametrize("geometry", ["geometry", "gof"])   # the rasterisers with all these maps
 DC = 0.28209479177387814
 
 
@@ -12,11 +13,12 @@ def with_background(scene, value):
     return scene.with_options(background=torch.full((3,), float(value), dtype=scene.viewmat.dtype))
 
 
-def test_weights_and_transmittance_make_one(random_scene, renderer):
+@GEOMETRY
+def test_weights_and_transmittance_make_one(random_scene, renderer, geometry):
     """T6, T7, T8: image over white minus image over black is the transmittance, and alpha the rest."""
     for seed in range(3):
         scene = random_scene(seed)
-        black, white = (with_background(scene, value).geometry(renderer) for value in (0, 1))
+        black, white = (getattr(with_background(scene, value), geometry)(renderer) for value in (0, 1))
         for channel in white.image - black.image:
             torch.testing.assert_close(channel + black.alpha, torch.ones_like(black.alpha), rtol=0, atol=1e-12)
         for name in MAPS[1:]:
@@ -30,12 +32,13 @@ def test_weights_and_transmittance_make_one(random_scene, renderer):
         assert torch.equal(no_background.train(renderer).image, black.image)
 
 
-def test_white_gaussians_over_black_show_alpha(random_scene, renderer):
+@GEOMETRY
+def test_white_gaussians_over_black_show_alpha(random_scene, renderer, geometry):
     """T9, with the gradient of the colours: sum over pixels of weight times gradient."""
     scene = with_background(random_scene(4, sh_degree=0), 0)
     scene = scene.with_tensors(sh_dc=torch.full_like(scene.tensors["sh_dc"], 0.5 / DC))
     leaves = scene.leaves()
-    rendered = leaves.geometry(renderer)
+    rendered = getattr(leaves, geometry)(renderer)
     torch.testing.assert_close(rendered.image, rendered.alpha.expand(3, -1, -1), rtol=0, atol=1e-12)
     weights = torch.rand(rendered.image.shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     (rendered.image * weights).sum().backward()
@@ -43,15 +46,16 @@ def test_white_gaussians_over_black_show_alpha(random_scene, renderer):
     torch.testing.assert_close(leaves.tensors["sh_dc"].grad.sum(0) / DC, wanted)
 
 
-def test_order_of_the_gaussians_does_not_matter(random_scene, kernels, gradients):
+@GEOMETRY
+def test_order_of_the_gaussians_does_not_matter(random_scene, kernels, gradients, geometry):
     """T6: to the bit for the images."""
     scene = random_scene(5).to(torch.float32)
     shuffle = torch.randperm(60, generator=torch.Generator().manual_seed(0))
-    ours, shuffled = scene.geometry(kernels), scene.rows(shuffle).geometry(kernels)
+    ours, shuffled = (getattr(s, geometry)(kernels) for s in (scene, scene.rows(shuffle)))
     for name in MAPS:
         assert torch.equal(getattr(ours, name), getattr(shuffled, name)), name
     assert torch.equal(ours.radii[shuffle], shuffled.radii)
-    plain, mixed = (gradients(s, "geometry", kernels, ["image"])["image"] for s in (scene, scene.rows(shuffle)))
+    plain, mixed = (gradients(s, geometry, kernels, ["image"])["image"] for s in (scene, scene.rows(shuffle)))
     for name in plain:
         torch.testing.assert_close(plain[name][shuffle], mixed[name], rtol=1e-4, atol=1e-6 * plain[name].abs().max())
 
@@ -64,7 +68,7 @@ def test_equal_depths_are_drawn_by_index(scene, intrinsics, renderer):
         assert image[:2].tolist() == pytest.approx([0.6, 0.24], abs=1e-6)
 
 
-@pytest.mark.parametrize("rasterise", ["geometry", "train", "stats", "depth"])
+@pytest.mark.parametrize("rasterise", ["geometry", "gof", "train", "stats", "depth"])
 def test_moving_scene_and_camera_together_changes_nothing(random_scene, renderer, rasterise):
     """T10. Colours of degree 0: higher ones are fixed to the world."""
     scene = random_scene(6, sh_degree=0)
@@ -109,7 +113,8 @@ def test_principal_point_off_the_centre_shows_a_crop(random_scene, renderer):
     shifted[0, 2], shifted[1, 2] = 48.0 - left, 32.0 - top
     crop = type(wide)(wide.tensors, wide.viewmat, shifted, size, wide.options)
     rows, columns = slice(top, top + size[0]), slice(left, left + size[1])
-    for rasterise, names in (("geometry", MAPS), ("train", ("image",)), ("depth", ("index", "points", "depth"))):
+    maps = {"geometry": MAPS, "gof": MAPS, "train": ("image",), "depth": ("index", "points", "depth")}
+    for rasterise, names in maps.items():
         whole, part = getattr(wide, rasterise)(renderer), getattr(crop, rasterise)(renderer)
         for name in names:
             cut = getattr(whole, name)[..., rows, columns]
@@ -127,7 +132,9 @@ def test_no_tile_is_lost(random_scene, kernels, oracle):
         ours, wanted = scene.stats(kernels), scene.stats(oracle)
         assert torch.equal(ours.area_proj, wanted.area_proj)
         assert wanted.area_proj.max() > 100
-        torch.testing.assert_close(scene.geometry(kernels).alpha, scene.geometry(oracle).alpha, rtol=0, atol=1e-12)
+        for rasterise in ("geometry", "gof"):
+            ours, wanted = getattr(scene, rasterise)(kernels), getattr(scene, rasterise)(oracle)
+            torch.testing.assert_close(ours.alpha, wanted.alpha, rtol=0, atol=1e-12)
 
 
 def test_statistics_add_up(random_scene, renderer):
@@ -153,13 +160,13 @@ def test_same_bits_whatever_the_number_of_threads(random_scene, kernels, gradien
     runs = []
     for count in (1, 2, 3):
         threads(count)
-        renders = [getattr(scene, name)(kernels) for name in ("geometry", "train", "stats", "depth")]
-        backward = [gradients(scene, "geometry", kernels, MAPS), gradients(scene, "train", kernels, ["image"])]
-        runs.append(renders + backward)
+        renders = [getattr(scene, name)(kernels) for name in ("geometry", "gof", "train", "stats", "depth")]
+        backward = [gradients(scene, name, kernels, MAPS) for name in ("geometry", "gof")]
+        runs.append((renders, [*backward, gradients(scene, "train", kernels, ["image"])]))
     for other in runs[1:]:
-        for one, two in zip(runs[0][:4], other[:4]):
+        for one, two in zip(runs[0][0], other[0]):
             assert all(torch.equal(a, b) for a, b in zip(one, two))
-        for one, two in zip(runs[0][4:], other[4:]):
+        for one, two in zip(runs[0][1], other[1]):
             assert all(torch.equal(one[out][name], two[out][name]) for out in one for name in one[out])
 
 
@@ -191,16 +198,17 @@ def test_nothing_to_draw(random_scene, renderer, dtype):
         assert not stats.accum_weights.any() and not stats.area_proj.any()
         assert (depth.index == -1).all() and (depth.transmittance == 1).all() and not depth.points.any()
         if case != "culled":
-            leaves = empty.leaves()
-            geometry = leaves.geometry(renderer)
-            assert torch.equal(geometry.image, background), case
-            assert not any(getattr(geometry, name).any() for name in MAPS[1:])
-            if count:
-                sum(getattr(geometry, name).sum() for name in MAPS).backward()
-                assert all(not leaf.grad.any() for leaf in leaves.tensors.values() if leaf.grad is not None), case
+            for rasterise in ("geometry", "gof"):
+                leaves = empty.leaves()
+                rendered = getattr(leaves, rasterise)(renderer)
+                assert torch.equal(rendered.image, background), case
+                assert not any(getattr(rendered, name).any() for name in MAPS[1:])
+                if count:
+                    sum(getattr(rendered, name).sum() for name in MAPS).backward()
+                    assert all(not leaf.grad.any() for leaf in leaves.tensors.values() if leaf.grad is not None), case
 
 
-@pytest.mark.parametrize("rasterise", ["geometry", "train"])
+@pytest.mark.parametrize("rasterise", ["geometry", "gof", "train"])
 @pytest.mark.parametrize(
     ("name", "value"),
     [("means", torch.nan), ("means", torch.inf), ("means", 1e30), ("scales", 1e18), ("scales", 1e-30), ("scales", 0.0),

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "splat_gof.h"
+
+#include "geometry_pixel.h"
+#include "parallel.h"
+#include "splat_walk.h"
+
+namespace milo {
+namespace {
+
+// Slopes of the rays of a strip's columns and of a row.
+template <class T>
+Lanes<T> column_slopes(const Camera<T>& camera, int x) {
+    return (Lanes<T>(T(x) + T(0.5) - camera.cx) + Lanes<T>::iota()) * Lanes<T>(T(1) / camera.fx);
+}
+
+template <class T>
+T row_slope(const Camera<T>& camera, int y) {
+    return (T(y) + T(0.5) - camera.cy) / camera.fy;
+}
+
+}  // namespace
+
+template <class T>
+GofFrame<T>::GofFrame(const Camera<T>& camera, const GeometryOptions<T>& options, const Gaussians<T>& gaussians,
+                      const GofImages<T>& images, int32_t* radii)
+    : scene_(place_for_gof(camera, options.kernel_size, options.near_plane, T(kPixelSlack), gaussians, radii)),
+      options_(options),
+      transmittance_(int64_t(camera.width) * camera.height),
+      normal_length_(int64_t(camera.width) * camera.height),
+      median_at_(int64_t(camera.width) * camera.height),
+      walked_(camera.tiles_x() * camera.tiles_y()) {
+    parallel_for(scene_.bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t k = begin; k < end; ++k) blend_tile(scene_.bins.busiest[k], images);
+    });
+}
+
+template <class T>
+void GofFrame<T>::blend_tile(int tile, const GofImages<T>& images) {
+    using V = Lanes<T>;
+    struct State {
+        TilePlane<T> transmittance, red, green, blue, nx, ny, nz, median, median_at;
+    } s;
+    const Binning& bins = scene_.bins;
+    const int64_t first = bins.tile_begin[tile];
+    const Camera<T>& camera = scene_.camera;
+    const TileArea area(camera, tile);
+    open_pixels(s.transmittance, area);
+    for (auto* plane : {&s.red, &s.green, &s.blue, &s.nx, &s.ny, &s.nz, &s.median}) plane->fill(T(0));
+    s.median_at.fill(T(-1));
+
+    const auto draw = [&](int64_t k, const GofSplat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
+        const V position = V(T(k - first));
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        const V X = column_slopes(camera, area.x0 + strip.x);
+        T dy = splat.mean.y - T(area.y0 + strip.top);
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= T(1)) {
+            const V before = V::load(s.transmittance.at(x, y)), Y = V(row_slope(camera, area.y0 + y));
+            const GofRay<V> ray = gof_ray(splat, dx, V(dy));
+            const BlendStep<V> step = blend_step(gof_power(splat, ray, options_.near_plane), before);
+            const V w = step.weight;
+            step.transmittance.store(s.transmittance.at(x, y));
+            const GofNormal<V> n = gof_normal(camera, splat, ray, X, Y);
+            add_at(s.red, x, y, w * V(splat.colour.x));
+            add_at(s.green, x, y, w * V(splat.colour.y));
+            add_at(s.blue, x, y, w * V(splat.colour.z));
+            add_at(s.nx, x, y, w * n.x);
+            add_at(s.ny, x, y, w * n.y);
+            add_at(s.nz, x, y, w * n.z);
+            const auto is_median = step.drawn & (before > V(T(0.5)));
+            select(is_median, V(splat.depth) * ray.along, V::load(s.median.at(x, y))).store(s.median.at(x, y));
+            select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
+        }
+    };
+    walked_[tile] = draw_tile(scene_, tile, area, s.transmittance, draw);
+
+    const int64_t pixels = int64_t(camera.width) * camera.height;
+    for (int y = 0; y < area.height; ++y) {
+        const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
+        MILO_INDEPENDENT
+        for (int x = 0; x < area.width; ++x) {
+            const int64_t o = row + x;
+            const T t = magnitude(*s.transmittance.at(x, y));
+            const Vec3<T> n = {*s.nx.at(x, y), *s.ny.at(x, y), *s.nz.at(x, y)};
+            const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(kNormalFloor));
+            images.image[o] = *s.red.at(x, y) + t * options_.background.x;
+            images.image[o + pixels] = *s.green.at(x, y) + t * options_.background.y;
+            images.image[o + 2 * pixels] = *s.blue.at(x, y) + t * options_.background.z;
+            images.alpha[o] = T(1) - t;
+            images.depth[o] = *s.median.at(x, y);
+            images.normal[o] = n.x * n_inverse;
+            images.normal[o + pixels] = n.y * n_inverse;
+            images.normal[o + 2 * pixels] = n.z * n_inverse;
+            transmittance_[o] = t;
+            normal_length_[o] = n_length;
+            median_at_[o] = static_cast<int32_t>(*s.median_at.at(x, y));
+        }
+    }
+}
+
+template <class T>
+void GofFrame<T>::backward(const Gaussians<T>& gaussians, const GofImages<const T>& images,
+                           const GofImageGrads<T>& grads, const GaussianGrads<T>& out) const {
+    const Binning& bins = scene_.bins;
+    Buffer<T> sums(kSums * bins.instances());
+    const bool planes = grads.depth != nullptr, absolute = out.screen != nullptr;
+    const auto blend = planes ? (absolute ? &GofFrame::blend_tile_backward<true, true>
+                                          : &GofFrame::blend_tile_backward<true, false>)
+                              : (absolute ? &GofFrame::blend_tile_backward<false, true>
+                                          : &GofFrame::blend_tile_backward<false, false>);
+    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t k = begin; k < end; ++k) (this->*blend)(bins.busiest[k], images, grads, sums.data());
+    });
+    gather_gradients<Raster::gof>(scene_.camera, gaussians, options_.kernel_size, bins, sums.data(), out);
+}
+
+template <class T>
+template <bool planes, bool absolute>
+void GofFrame<T>::blend_tile_backward(int tile, const GofImages<const T>& images, const GofImageGrads<T>& grads,
+                                      T* sums) const {
+    using V = Lanes<T>;
+    struct State {
+        TilePlane<T> transmittance, remaining;
+        TilePlane<T> red, green, blue, alpha;   // gradients per unit of weight
+        TilePlane<T> nx, ny, nz;
+        TilePlane<T> depth, median_at;          // gradient of the median depth, and whose it is
+    } s = {};   // padding must be finite: it is multiplied by weights of 0
+    const Binning& bins = scene_.bins;
+    const Camera<T>& camera = scene_.camera;
+    const TileArea area(camera, tile);
+    const int64_t first = bins.tile_begin[tile], end = bins.tile_begin[tile + 1];
+    std::fill(sums + kSums * first, sums + kSums * end, T(0));
+    if (walked_[tile] == 0) return;
+    open_pixels(s.transmittance, area);
+    const int64_t pixels = int64_t(camera.width) * camera.height;
+    for (int y = 0; y < area.height; ++y) {
+        const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
+        MILO_INDEPENDENT
+        for (int x = 0; x < area.width; ++x) {
+            const int64_t o = row + x;
+            const Vec3<T> g = {grads.image[o], grads.image[o + pixels], grads.image[o + 2 * pixels]};
+            *s.red.at(x, y) = g.x;
+            *s.green.at(x, y) = g.y;
+            *s.blue.at(x, y) = g.z;
+            *s.alpha.at(x, y) = grads.alpha[o];
+            // The normal contributes nothing to the total: scaling all weights together does not change it.
+            *s.remaining.at(x, y) = g.x * images.image[o] + g.y * images.image[o + pixels] +
+                                    g.z * images.image[o + 2 * pixels] + grads.alpha[o] * (T(1) - transmittance_[o]);
+        }
+        if constexpr (planes) {
+            MILO_INDEPENDENT
+            for (int x = 0; x < area.width; ++x) {
+                const int64_t o = row + x;
+                const Vec3<T> n = {images.normal[o], images.normal[o + pixels], images.normal[o + 2 * pixels]};
+                const Vec3<T> gn = {grads.normal[o], grads.normal[o + pixels], grads.normal[o + 2 * pixels]};
+                const Vec3<T> g_sum = summed_normal_backward(n, normal_length_[o], gn);
+                *s.nx.at(x, y) = g_sum.x;
+                *s.ny.at(x, y) = g_sum.y;
+                *s.nz.at(x, y) = g_sum.z;
+                *s.depth.at(x, y) = grads.depth[o];
+                *s.median_at.at(x, y) = T(median_at_[o]);
+            }
+        }
+    }
+
+    const V zero = V(T(0));
+    const auto draw = [&](int64_t k, const GofSplat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
+        const V position = V(T(k - first));
+        const V dx = V(splat.mean.x - T(area.x0 + strip.x)) - V::iota();
+        const V X = column_slopes(camera, area.x0 + strip.x);
+        V total[kSums];
+        for (V& sum : total) sum = zero;
+        T dy = splat.mean.y - T(area.y0 + strip.top);
+        for (int x = strip.x, y = strip.top; y <= strip.bottom; ++y, dy -= T(1)) {
+            const V before = V::load(s.transmittance.at(x, y)), Y = V(row_slope(camera, area.y0 + y));
+            const GofRay<V> ray = gof_ray(splat, dx, V(dy));
+            const BlendStep<V> step = blend_step(gof_power(splat, ray, options_.near_plane), before);
+            step.transmittance.store(s.transmittance.at(x, y));
+            const V w = step.weight;
+            const V g_red = V::load(s.red.at(x, y)), g_green = V::load(s.green.at(x, y));
+            const V g_blue = V::load(s.blue.at(x, y));
+            V value = V::load(s.alpha.at(x, y)) + V(splat.colour.x) * g_red;
+            value += V(splat.colour.y) * g_green;
+            value += V(splat.colour.z) * g_blue;
+            total[kSumColour] += w * g_red;
+            total[kSumColour + 1] += w * g_green;
+            total[kSumColour + 2] += w * g_blue;
+            V g_normal[3] = {zero, zero, zero}, g_depth = zero;
+            GofNormal<V> normal = {zero, zero, zero, zero};
+            if constexpr (planes) {
+                normal = gof_normal(camera, splat, ray, X, Y);
+                g_normal[0] = V::load(s.nx.at(x, y));
+                g_normal[1] = V::load(s.ny.at(x, y));
+                g_normal[2] = V::load(s.nz.at(x, y));
+                value += normal.x * g_normal[0] + normal.y * g_normal[1] + normal.z * g_normal[2];
+                for (V& g : g_normal) g = w * g;
+                const auto is_median = V::load(s.median_at.at(x, y)) == position;
+                g_depth = select(is_median, V::load(s.depth.at(x, y)), zero);
+            }
+            const V remaining = V::load(s.remaining.at(x, y)) - w * value;
+            remaining.store(s.remaining.at(x, y));
+            const V g_alpha = alpha_gradient(step, before, value, remaining);
+            const V q = select(step.drawn, step.unclamped * g_alpha, zero);
+            total[kSumQ] += q;
+            if constexpr (absolute) {
+                total[kSumQx] += q * dx;
+                total[kSumQy] += q * V(dy);
+                total[kSumAbs] += magnitude(q) * gof_pull(camera, splat, dx, V(dy));
+            }
+            const GofPixelGrad<V> g = gof_backward<planes>(camera, splat, ray, q, g_depth, normal, g_normal, X, Y);
+            for (int c = 0; c < 3; ++c) total[kGofMean + c] += g.mean[c];
+            for (int c = 0; c < 6; ++c) total[kGofMetric + c] += g.metric[c];
+        }
+        add_sums<kSums>(total, sums + kSums * k);
+    };
+    redraw_tile(scene_, tile, area, walked_[tile], draw);
+}
+
+template class GofFrame<float>;
+template class GofFrame<double>;
+
+}  // namespace milo

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The GOF raster: colour, depth and normal of Gaussians by their densest points along the rays.
+// spec: rasterization.md 3
+#pragma once
+#include "splat_geometry.h"
+
+namespace milo {
+
+template <class T>
+struct GofImages {
+    T *image, *alpha, *depth, *normal;   // [3,H,W] [H,W] [H,W] [3,H,W]
+};
+
+// The same arrays for gradients; those of depth and normal may be null (both together), meaning zero.
+template <class T>
+struct GofImageGrads {
+    const T *image, *alpha, *depth, *normal;
+};
+
+// Forward pass, and what the backward pass needs of it.
+template <class T>
+class GofFrame {
+public:
+    GofFrame(const Camera<T>& camera, const GeometryOptions<T>& options, const Gaussians<T>& gaussians,
+             const GofImages<T>& images, int32_t* radii);
+
+    // gaussians and images as in the forward pass.  out.screen may be null.
+    void backward(const Gaussians<T>& gaussians, const GofImages<const T>& images, const GofImageGrads<T>& grads,
+                  const GaussianGrads<T>& out) const;
+
+private:
+    void blend_tile(int tile, const GofImages<T>& images);
+    template <bool planes, bool absolute>
+    void blend_tile_backward(int tile, const GofImages<const T>& images, const GofImageGrads<T>& grads, T* sums) const;
+
+    SplatScene<T, GofSplat<T>> scene_;
+    GeometryOptions<T> options_;
+    Buffer<T> transmittance_, normal_length_;   // [H,W] at the end of each pixel
+    Buffer<int32_t> median_at_;                 // [H,W] position in the tile's list, -1 for none
+    Buffer<int32_t> walked_;                    // [tiles] Gaussians until all pixels had ended
+};
+
+extern template class GofFrame<float>;
+extern template class GofFrame<double>;
+
+}  // namespace milo
