@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fusion in a grid (spec extraction 1.3, 1.4, acceptance 7)."""
+
+import math
+
+import pytest
+import torch
+
+from milo.backend.config import DtuConfig, TsdfConfig, with_overrides
+from milo.backend.extraction import grid as module
+from milo.backend.extraction.clusters import largest_clusters
+from milo.backend.extraction.grid import Grid, grid_of, touched_blocks
+from milo.backend.extraction.methods import mesh_of
+from milo.backend.extraction.steps import ExtractStep
+
+LOGITS = torch.zeros(600, 9)
+
+
+def mesh(ball, *settings):
+    config = with_overrides(ball.config, ["extract.method=tsdf", "tsdf.resolution=70", *settings])
+    *steps, result = mesh_of(ball.splats, LOGITS, ball.views, config, ball.scale, torch.Generator())
+    assert all(isinstance(step, ExtractStep) for step in steps)
+    return result
+
+
+def test_lengths(ball):
+    grid = grid_of(ball.views, TsdfConfig())
+    assert grid.depth_max == pytest.approx(4, rel=1e-3)             # twice the distance of the cameras from the ball
+    assert grid.voxel == pytest.approx(grid.depth_max / 1024) and grid.truncation == pytest.approx(5 * grid.voxel)
+    assert grid.origin.abs().max() < 1e-3
+    grid = grid_of(ball.views, DtuConfig())
+    assert (grid.depth_max, grid.voxel, grid.truncation) == (8.0, 0.002, pytest.approx(0.016))
+
+
+def test_a_ball_is_closed_and_where_it_was(ball):
+    result = mesh(ball)
+    edges = torch.cat([result.faces[:, [0, 1]], result.faces[:, [1, 2]], result.faces[:, [2, 0]]]).sort(dim=1).values
+    counts = edges.unique(dim=0, return_counts=True)[1]
+    assert (counts == 2).float().mean() > 0.995
+    distance = result.verts.norm(dim=1)
+    assert abs(float(distance.median()) - 0.5) < 0.03 and (distance - 0.5).abs().max() < 0.08
+    corners = result.verts[result.faces.long()]
+    normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    assert ((corners.mean(1) * normal).sum(1) > 0).float().mean() > 0.99
+    assert ((result.colors.int() - 128).abs().max(dim=1).values <= 1).float().mean() > 0.9
+
+
+def test_groups_of_blocks_leave_no_seams(ball, monkeypatch):
+    whole = mesh(ball)
+    monkeypatch.setattr(module, "GROUP_SAMPLES", 3 * 17**3)
+    parts = mesh(ball)
+    assert torch.equal(whole.verts, parts.verts) and len(whole.faces) == len(parts.faces)
+
+
+def test_few_clusters_do_not_fail(ball):
+    """A ball and its crumbs are a few clusters; the reference fails below fifty (Q-10)."""
+    assert len(mesh(ball, "tsdf.clusters=50").faces) >= len(mesh(ball, "tsdf.clusters=1").faces) > 1000
+    assert len(mesh(ball, "tsdf.min_cluster=1000000").faces) > 1000      # the largest always stays
+
+
+def test_alpha_and_weight_thresholds(ball):
+    assert len(mesh(ball, "tsdf.min_weight=13").faces) == 0              # there are twelve views
+    assert len(mesh(ball, "tsdf.min_alpha=0.9").faces) > 500
+    assert len(mesh(ball, "tsdf.depth_max=1.0").faces) == 0              # the ball begins at 1.5
+
+
+def test_clusters():
+    strip = [[i, i + 1, i + 2] for i in range(10)]                       # 10 faces
+    small = [[20 + i, 21 + i, 22 + i] for i in range(4)]                 # 4
+    crumb = [[30, 31, 32]]
+    faces = torch.tensor(strip + small + crumb, dtype=torch.int32)
+    assert largest_clusters(faces, 33, 2, 1).tolist() == [True] * 14 + [False]
+    assert largest_clusters(faces, 33, 50, 1).all()
+    assert largest_clusters(faces, 33, 50, 5).tolist() == [True] * 10 + [False] * 5
+    assert largest_clusters(faces, 33, 50, 100).tolist() == [True] * 10 + [False] * 5
+
+
+def test_blocks_around_a_point():
+    """A pixel touches the blocks that the cube of the truncation around its point meets."""
+    K = torch.tensor([[10.0, 0, 0.5], [0, 10, 0.5], [0, 0, 1]])
+    grid = Grid(torch.zeros(3, dtype=torch.float64), 0.1, 0.5, 100.0, 16)
+    depth = torch.tensor([[8.0]])                                        # the point (0, 0, 8): on a corner of blocks
+    keys = touched_blocks(depth, (torch.eye(4), K), grid)
+    assert sorted(module._blocks_of(keys).tolist()) == [[x, y, z] for x in (-1, 0) for y in (-1, 0) for z in (4, 5)]
+    moved = torch.eye(4)
+    moved[:3, 3] = torch.tensor([-0.8, -0.8, -0.8])                      # the point (0.8, 0.8, 8.8): in the middle
+    assert module._blocks_of(touched_blocks(depth, (moved, K), grid)).tolist() == [[0, 0, 5]]
+    assert math.isclose(grid.side, 1.6)

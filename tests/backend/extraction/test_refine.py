@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The learned method (spec extraction 1.1, acceptance 4), the choice of Gaussians (Q-2), and unseen vertices."""
+
+import torch
+
+from milo.backend.config import with_overrides
+from milo.backend.extraction.choice import chosen_gaussians
+from milo.backend.extraction.finish import in_some_photo
+from milo.backend.extraction.methods import mesh_of
+from milo.backend.extraction.steps import ColoredMesh, ExtractStep
+from milo.backend.mesh.loop import view_terms
+from milo.backend.mesh.occupancy import sdf_from_logits
+from milo.backend.mesh.pivots import gaussian_pivots, to_pivot_order
+from milo.backend.mesh.surface import Surface, compact, extract_surface, triangulate
+from milo.backend.rendering.splats import render_geometry
+
+
+def some_logits(ball) -> torch.Tensor:
+    """Occupied where a pivot is inside the ball, with noise."""
+    pivots = gaussian_pivots(ball.splats.means, ball.splats.scales, ball.splats.quats)
+    distance = (pivots.points.norm(dim=1) - 0.5) / 0.05
+    noise = torch.randn(len(distance), generator=torch.Generator().manual_seed(0))
+    flat = -distance + 0.6 * noise
+    n = len(ball.splats.means)
+    return torch.cat([flat[: 8 * n].view(n, 8), flat[8 * n:, None]], dim=1)
+
+
+def mesh(ball, logits, *settings) -> ColoredMesh:
+    config = with_overrides(ball.config, settings)
+    generator = torch.Generator().manual_seed(0)
+    return list(mesh_of(ball.splats, logits, ball.views, config, ball.scale, generator))[-1]
+
+
+def test_without_refinement_it_is_marching_tetrahedra_of_what_is_stored(ball):
+    logits = some_logits(ball)
+    logits[::7] = 0                                       # these never carried pivots
+    ours = mesh(ball, logits, "extract.refine_iters=0")
+    rows = (logits != 0).any(dim=1).nonzero().squeeze(1)
+    pivots = gaussian_pivots(ball.splats.means[rows], ball.splats.scales[rows], ball.splats.quats[rows],
+                             len(rows) / len(logits))
+    surface = extract_surface(pivots, sdf_from_logits(to_pivot_order(logits[rows])), triangulate(pivots.points))
+    verts, faces = compact(surface.verts, surface.faces)
+    assert torch.equal(ours.verts, verts) and torch.equal(ours.faces, faces) and len(faces) > 1000
+
+
+def test_refinement_does_not_raise_the_losses_of_held_out_views(ball):
+    logits = some_logits(ball)
+
+    def held_out_loss(result: ColoredMesh) -> float:
+        surface, total = Surface(result.verts, result.faces, result.faces), 0.0
+        for view in ball.held_out:
+            drawn = render_geometry(ball.splats, view.camera, near=ball.scale.splat_near)
+            terms = view_terms(ball.config.mesh, surface, view, drawn.expected_depth, drawn.median_depth, ball.scale)
+            total += float(sum(terms.values()))
+        return total
+
+    before = held_out_loss(mesh(ball, logits, "extract.refine_iters=0"))
+    after = held_out_loss(mesh(ball, logits, "extract.refine_iters=200"))
+    assert after < 0.9 * before
+
+
+def test_it_can_be_stopped_between_steps(ball):
+    config = with_overrides(ball.config, ["extract.method=depth_fusion"])
+    steps = mesh_of(ball.splats, some_logits(ball), ball.views, config, ball.scale, torch.Generator())
+    assert isinstance(next(steps), ExtractStep)
+    steps.close()
+    assert list(steps) == []
+
+
+def test_the_limit_of_pivots_holds_for_learned_sets_too(ball):
+    logits = some_logits(ball)
+    logits[:100] = 0
+    config = with_overrides(ball.config, {"extract.max_points": 9 * 150, "densify.importance": "indoor"})
+    rows = chosen_gaussians(ball.splats, logits, ball.views, config, ball.scale, torch.Generator().manual_seed(0))
+    assert 100 <= len(rows) <= 150 and int(rows.min()) >= 100 and (rows.diff() > 0).all()
+    config = with_overrides(ball.config, {"extract.max_points": 9 * 1000})
+    assert len(chosen_gaussians(ball.splats, logits, ball.views, config, ball.scale, torch.Generator())) == 500
+
+
+def test_vertices_in_no_photo(ball):
+    inside, behind = torch.zeros(1, 3), 40 * ball.views[0].camera.center[None]
+    assert in_some_photo(torch.cat([inside, behind]), ball.views[:1], ball.scale).tolist() == [True, False]
