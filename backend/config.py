@@ -30,6 +30,9 @@ class DataConfig:
 
     images: str = "images"            # sub-folder with the photos
     masks: str = "masks"              # sub-folder with the masks (white = object), used where it exists
+    depths: str = "depths"            # sub-folder with monocular depth of the photos, for loss.depth_order
+    depth_kind: Literal["inverse", "depth"] = "inverse"   # inverse: larger values are nearer (disparity)
+    depth_model: str = ""             # without that folder: a Depth Anything V2 model on this machine
     resolution: int = -1              # 1, 2, 4, 8: divide by; -1: at most 1600 px wide; else: the width in pixels
     max_width: int = 0                # pixels; wider photos are made smaller; 0 = no limit
     white_background: bool = False    # background behind transparent and masked photos: white instead of black
@@ -120,7 +123,7 @@ class DensifyConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Image losses (spec 2.8, 4.1, 4.2)."""
+    """Image losses (spec 2.8, 4.1 to 4.3)."""
 
     lambda_dssim: float = 0.2
     appearance: Literal["none", "exposure", "network"] = "none"   # what may differ from photo to photo
@@ -129,6 +132,9 @@ class LossConfig:
     mask_weight: float = 0.0          # of the difference between rendered alpha and the photo's mask, where it has one
     depth_normal_weight: float = 0.05
     depth_normal_expected: float = 0.6   # share of the expected depth; the rest is the median depth's
+    depth_order: bool = False         # what monocular depth says is nearer shall be nearer (4.3)
+    depth_order_at: tuple[int, ...] = (600, 1500, 3000, 8000, 13_000)   # iterations at which its weight changes ...
+    depth_order_weights: tuple[float, ...] = (0.0, 1.0, 0.1, 0.01, 0.001, 0.0001)   # ... from the first to the next
 
 
 @dataclass(frozen=True)
@@ -258,6 +264,10 @@ class Config:
         if self.loss.masked == "ignore" and (self.loss.mask_weight > 0 or self.mesh.carve_masks):
             raise ConfigError("loss.masked is ignore, so masks say nothing about free space: set loss.mask_weight=0 "
                               "and mesh.carve_masks=false.")
+        steps, weights = self.loss.depth_order_at, self.loss.depth_order_weights
+        if len(weights) != len(steps) + 1 or list(steps) != sorted(steps):
+            raise ConfigError(f"loss.depth_order_weights has {len(weights)} weights for {len(steps)} changes in "
+                              "loss.depth_order_at; there is one weight more than changes, and these ascend.")
         for path in ("densify.interval", "densify.clone_interval", "densify.opacity_reset_interval",
                      "schedule.filter_interval", "mesh.every", "mesh.delaunay_interval", "mesh.sdf_interval",
                      "mesh.labels_interval", "extract.labels_interval", "run.snapshot_interval"):
@@ -391,7 +401,7 @@ def _coerce(value: Any, hint: Any, where: str) -> Any:
         return value
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, list | tuple):
-            raise ConfigError(f"{where} is {value!r}; a list of whole numbers is needed, e.g. [3000, 8000].")
+            raise ConfigError(f"{where} is {value!r}; a list of numbers is needed, e.g. [3000, 8000].")
         return tuple(_coerce(item, typing.get_args(hint)[0], where) for item in value)
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)

@@ -45,7 +45,7 @@ def _of_width(width: int, height: int, wanted: int) -> tuple[int, int]:
 
 def image_size(path: Path) -> tuple[int, int]:
     """(width, height) from the file's header alone."""
-    with _opened(path) as image:
+    with opened(path) as image:
         return image.size
 
 
@@ -55,8 +55,8 @@ def read_photo(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     Raises:
         ImageError: the file is missing, truncated or not an image.
     """
-    with _opened(path) as image:
-        _decode(image, path)
+    with opened(path) as image:
+        decode(image, path)
         has_alpha = "A" in image.getbands() or "transparency" in image.info
         if image.mode.startswith("I;16") or image.mode == "I":
             grey = (np.asarray(image).astype(np.int64) // 257).clip(0, 255).astype(np.uint8)
@@ -67,8 +67,8 @@ def read_photo(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
 
 def read_mask(path: Path) -> np.ndarray:
     """A mask [H, W] uint8, 255 inside: the alpha channel of an image that has one, else its grey value."""
-    with _opened(path) as image:
-        _decode(image, path)
+    with opened(path) as image:
+        decode(image, path)
         if image.mode.startswith("I;16") or image.mode == "I":
             return (np.asarray(image).astype(np.int64) // 257).clip(0, 255).astype(np.uint8)
         return np.array(image.getchannel("A") if "A" in image.getbands() else image.convert("L"))
@@ -86,7 +86,8 @@ _DAMAGED = (OSError, SyntaxError, ValueError, TypeError, LookupError, EOFError, 
             Image.DecompressionBombError)
 
 
-def _opened(path: Path) -> Image.Image:
+def opened(path: Path) -> Image.Image:
+    """The image file, its pixels not decoded yet."""
     if not path.is_file():
         raise ImageError(path, "the image is missing", "Put it back, or leave it out of the scene")
     try:
@@ -95,7 +96,7 @@ def _opened(path: Path) -> Image.Image:
         raise ImageError(path, f"this is not a readable image ({_short(error)})", "Replace or remove it") from error
 
 
-def _decode(image: Image.Image, path: Path) -> None:
+def decode(image: Image.Image, path: Path) -> None:
     """Decode all pixels now, so that a truncated file is found here."""
     try:
         image.load()

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.config import Config
+from milo.backend.data.depth_priors import depth_priors
 from milo.backend.data.scene import Scene, View
 from milo.backend.gaussians import densify
 from milo.backend.gaussians.model import Gaussians
@@ -25,6 +26,7 @@ from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.splats import rasterize_train
 
 from . import schedule
+from .depth_order import DepthOrder, weight_at
 from .errors import TrainingError
 from .loss import depth_normal_loss
 from .photo_loss import PhotoLoss
@@ -61,6 +63,9 @@ class Training:
         self.views = ViewStack(scene.train, config.schedule.flush_views, self.generator)
         self.background = torch.full((3,), 1.0 if config.data.white_background else 0.0, device=self.device)
         self.photo_loss = PhotoLoss(config, scene.train, self.background, self.generator)
+        if config.loss.depth_order:
+            priors = depth_priors(scene.path, scene.train, config.data, self.device)
+            self.depth_order = DepthOrder(priors, self.scale.extent, config.run.seed)
         points = torch.from_numpy(scene.points).to(self.device, torch.float32)
         colors = torch.from_numpy(scene.colors).to(self.device, torch.float32) / 255
         gaussians = self._new_gaussians(points, colors, config.model.sh_storage_start)
@@ -90,7 +95,7 @@ class Training:
             terms, radii, vertices = self._geometry_losses(splats, view, background, k, now, screen)
             area_max = None
         else:
-            terms, radii, area_max = self._image_losses(splats, view, background, screen)
+            terms, radii, area_max = self._image_losses(splats, view, background, k, screen)
             vertices = 0
         loss = sum(terms.values())
         loss.backward()
@@ -118,14 +123,19 @@ class Training:
         """[N] bool: Gaussians that take the step of this iteration, by their radii in its render (2.6)."""
         return torch.ones_like(radii, dtype=torch.bool) if self.config.optim.dense else radii > 0
 
-    def _image_losses(self, splats: Splats, view: View, background: Tensor, screen: Tensor | None):
+    def _image_losses(self, splats: Splats, view: View, background: Tensor, k: int, screen: Tensor | None):
         """Losses on the colours alone; radii [N]; pixels [N] that each Gaussian dominates."""
         camera = view.camera
         rendered = rasterize_train(
             splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc, splats.sh_rest, camera.viewmat,
             camera.K, camera.size, sh_degree=splats.sh_degree, background=background, near=self.scale.splat_near,
             screen_grad=screen, cull=self.population.statistics.cull(view.uid))
-        return {"photometric": self.photo_loss(rendered.image, view, background)}, rendered.radii, rendered.area_max
+        terms = {"photometric": self.photo_loss(rendered.image, view, background)}
+        weight = weight_at(self.config.loss, k)
+        if weight:   # this rasteriser gives no depth, so the other one does
+            maps = render_geometry(splats, camera, near=self.scale.splat_near, screen_grad=screen)
+            terms["depth_order"] = weight * self.depth_order(maps, view.uid, k)
+        return terms, rendered.radii, rendered.area_max
 
     def _geometry_losses(self, splats: Splats, view: View, background: Tensor, k: int, now: schedule.Events,
                          screen: Tensor | None):
@@ -141,6 +151,9 @@ class Training:
         if view.mask is not None and config.mask_weight > 0:
             mask = view.mask.to(self.device, torch.float32) / 255
             terms["mask"] = config.mask_weight * (rendered.alpha - mask).abs().mean()
+        weight = weight_at(config, k)
+        if weight:
+            terms["depth_order"] = weight * self.depth_order(rendered, view.uid, k)
         if not now.mesh:
             return terms, rendered.radii, 0
         for name, happens in mesh_events(self.config.mesh, k)._asdict().items():
