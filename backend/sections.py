@@ -25,6 +25,7 @@ class DataConfig:
     max_width: int = 0                # pixels; wider photos are made smaller; 0 = no limit
     white_background: bool = False    # background behind transparent and masked photos: white instead of black
     premultiplied: bool = True        # photos with masks are on black already; false: cut them out by the masks
+    center_principal_point: bool = False   # take the image's middle for it, as the reference does (Q1)
     holdout: bool = True              # keep test views (test.txt, transforms_test.json, else every 8th) out of training
     data_device: Literal["cpu", "cuda"] = "cpu"   # where the photos live
 
@@ -151,8 +152,9 @@ class MeshConfig:
     antialias: bool = True            # silhouette gradients of the mesh depth
     rasterizer: Literal["native", "nvdiffrast"] = "native"   # of the mesh in the losses; nvdiffrast: installed by you
     carve_masks: bool = False         # what the photos' masks call background is free space; with loss.mask_weight
-    near: float = 1e-3                # x extent
-    far: float = float("inf")         # x extent
+    near: float = 1e-3                # meshes are drawn and judged between these depths ...
+    far: float = float("inf")
+    depth_unit: Literal["extent", "world"] = "extent"   # ... in this unit (the reference: 0.01 to 100 world units, Q4)
 
 
 @dataclass(frozen=True)

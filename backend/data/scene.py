@@ -175,6 +175,13 @@ def _load_views(path: Path, images: list[PosedImage], config: DataConfig) -> lis
     return views
 
 
+def _intrinsics(posed: PosedImage, config: DataConfig) -> np.ndarray:
+    K = posed.K.copy()
+    if config.center_principal_point:
+        K[:2, 2] = posed.width / 2, posed.height / 2
+    return K
+
+
 def _load_view(posed: PosedImage, config: DataConfig):
     """(camera, rgb, mask, whether the mask is the image's own alpha: then rgb is straight)."""
     rgb, alpha = read_photo(posed.path)
@@ -190,7 +197,7 @@ def _load_view(posed: PosedImage, config: DataConfig):
     width, height = target_size(file_width, file_height, config.resolution, config.max_width)
     camera = Camera(
         torch.from_numpy(posed.viewmat).float(),
-        torch.from_numpy(posed.K).float(),
+        torch.from_numpy(_intrinsics(posed, config)).float(),
         posed.width,
         posed.height,
         posed.name,

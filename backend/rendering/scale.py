@@ -20,4 +20,5 @@ def scene_scale(config, extent: float) -> SceneScale:
     """Lengths of a scene with the given extent, by the sections `model` and `mesh` of the configuration."""
     splat_near = config.model.near * (extent if config.model.near_unit == "extent" else 1.0)
     mesh = config.mesh
-    return SceneScale(extent, splat_near, mesh.near * extent, mesh.far * extent, mesh.trunc * extent)
+    unit = extent if mesh.depth_unit == "extent" else 1.0
+    return SceneScale(extent, splat_near, mesh.near * unit, mesh.far * unit, mesh.trunc * extent)

@@ -57,6 +57,15 @@ def test_max_width_and_half(make_scene):
     assert half.camera.K[0, 2] == pytest.approx(view.camera.K[0, 2] / 2)
 
 
+def test_the_principal_point_can_be_the_middle(make_scene):
+    """Q1: the reference drops it; we keep it unless told to do as the reference."""
+    made = make_scene(3, size=(64, 48), params=(80.0, 80.0, 30.0, 25.0)).binary()
+    kept, dropped = (load_scene(made.root, DataConfig(max_width=32, center_principal_point=middle)).train[0].camera.K
+                     for middle in (False, True))
+    assert kept[:2, 2].tolist() == [15, 12.5] and dropped[:2, 2].tolist() == [16, 12]
+    assert kept[0, 0] == dropped[0, 0] == 40
+
+
 def save_masks(made, alpha, folder="masks", suffix=".png"):
     for name in made.names:
         path = made.root / folder / (name.rsplit(".", 1)[0] + suffix)
