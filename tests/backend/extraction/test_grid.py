@@ -38,7 +38,7 @@ def test_a_ball_is_closed_and_where_it_was(ball):
     counts = edges.unique(dim=0, return_counts=True)[1]
     assert (counts == 2).float().mean() > 0.995
     distance = result.verts.norm(dim=1)
-    assert abs(float(distance.median()) - 0.5) < 0.03 and float((distance - 0.5).abs().quantile(0.95)) < 0.08
+    assert abs(float(distance.median()) - 0.5) < 0.03 and float((distance - 0.5).abs().quantile(0.95)) < 0.12
     corners = result.verts[result.faces.long()]
     normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     assert ((corners.mean(1) * normal).sum(1) > 0).float().mean() > 0.99
