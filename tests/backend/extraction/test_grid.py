@@ -40,8 +40,8 @@ def test_a_ball_is_closed_and_where_it_was(ball):
     distance = result.verts.norm(dim=1)
     assert abs(float(distance.median()) - 0.5) < 0.03 and float((distance - 0.5).abs().quantile(0.95)) < 0.12
     corners = result.verts[result.faces.long()]
-    normal = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    assert ((corners.mean(1) * normal).sum(1) > 0).float().mean() > 0.99
+    volume = float((corners[:, 0] * torch.linalg.cross(corners[:, 1], corners[:, 2])).sum() / 6)
+    assert volume == pytest.approx(4 / 3 * math.pi * 0.525**3, rel=0.05)     # positive: faces look outwards
     assert ((result.colors.int() - 128).abs().max(dim=1).values <= 1).float().mean() > 0.9
 
 
