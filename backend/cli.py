@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_results
+from . import cli_photos, cli_results
 from .devices import choose_device
 
 app = typer.Typer(
@@ -81,7 +81,8 @@ def schedule(
         typer.echo(dry_run.report(config))
 
 
-for command in (cli_results.extract, cli_results.render, cli_results.evaluate):
+for command in (cli_photos.photos, cli_photos.align, cli_photos.scale,
+                cli_results.extract, cli_results.render, cli_results.evaluate):
     app.command()(command)
 
 

@@ -164,9 +164,14 @@ def _parse_override(text: str) -> tuple[str, Any]:
         return key.strip(), value
 
 
+def parse_settings(texts: Iterable[str]) -> dict[str, Any]:
+    """{"section.key": value} of strings "section.key=value", as `load_config` reads them."""
+    return dict(_parse_override(text) for text in texts)
+
+
 def _nested(overrides: Mapping[str, Any] | Iterable[str]) -> dict[str, Any]:
     if not isinstance(overrides, Mapping):
-        overrides = dict(_parse_override(text) for text in overrides)
+        overrides = parse_settings(overrides)
     table: dict[str, Any] = {}
     for key, value in overrides.items():
         if isinstance(value, Mapping):

@@ -135,6 +135,15 @@ def _nvrtc():
     return "missing", "the CUDA compiler NVRTC is not installed; the CPU does not need it"
 
 
+def _alignment():
+    found = {name: _version(name) for name in ("pycolmap", "opencv-python-headless")}
+    missing = [name for name, version in found.items() if not version]
+    if missing:
+        return "missing", (f"{' and '.join(missing)} not installed: photos without cameras, or videos, cannot be used "
+                           "(pip install 'milo-blender[align]')")
+    return "good", ", ".join(f"{name} {version}" for name, version in found.items())
+
+
 def _link():
     import msgpack
     import zmq
@@ -175,6 +184,7 @@ EXAMINATIONS: dict[str, Callable[[], tuple[str, str]]] = {
     "torch": _torch,
     "GPU": _gpu,
     "CUDA compiler": _nvrtc,
+    "alignment": _alignment,
     "Blender link": _link,
     "Blender": _blender,
 }
