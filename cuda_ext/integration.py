@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from .arguments import check_device, check_tensor
-from .reference.integration import integrate_points as _integrate
-from .splats import check_camera, check_gaussians
+from .drivers import driver
+from .splats import check_camera, check_gaussians, ready
 
 RASTERIZERS = ("radegs", "gof")
 
@@ -54,5 +54,9 @@ def integrate_points(
     height, width = check_camera(means, viewmat, K, size)
     if rasterizer not in RASTERIZERS:
         raise ValueError(f"rasterizer must be one of {', '.join(RASTERIZERS)}, not {rasterizer!r}.")
-    return _integrate(points, means, scales, quats, opacities, viewmat, K, (height, width), rasterizer=rasterizer,
-                      near=float(near))  # fmt: skip
+    opacity = points.new_empty(len(points))
+    driver(points).integrate_points(
+        *ready(points, means, scales, quats, opacities, viewmat, K), height, width, rasterizer == "gof", float(near),
+        opacity,
+    )  # fmt: skip
+    return opacity

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "bindings.h"
+#include "integration.h"
 #include "splat_geometry.h"
 #include "splat_gof.h"
 #include "splat_train.h"
@@ -160,6 +161,16 @@ void bind_readouts(nb::module_& m) {
             Buffer<int32_t> radii(g.count);
             train_depth(place_for_training(camera, T(near_plane), g, radii.data()), g, index.data(), points.data(),
                         depth.data(), transmittance.data());
+        });
+    m.def(
+        "integrate_points",
+        [](In<T> points, In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> viewmat, In<T> K, int height,
+           int width, bool gof, double near_plane, Out<T> opacity) {
+            const Gaussians<T> g = colourless(means, scales, quats, opacities, MaybeIn<bool>());
+            const Camera<T> camera = make_camera(viewmat.data(), K.data(), width, height);
+            const auto integrate = gof ? &integrate_points<GofSplat<T>, T> : &integrate_points<RadeProbe<T>, T>;
+            nb::gil_scoped_release unlocked;
+            integrate(camera, T(near_plane), g, points.data(), points.shape(0), opacity.data());
         });
 }
 

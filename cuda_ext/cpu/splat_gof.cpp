@@ -24,7 +24,7 @@ T row_slope(const Camera<T>& camera, int y) {
 template <class T>
 GofFrame<T>::GofFrame(const Camera<T>& camera, const GeometryOptions<T>& options, const Gaussians<T>& gaussians,
                       const GofImages<T>& images, int32_t* radii)
-    : scene_(place_for_gof(camera, options.kernel_size, options.near_plane, T(kPixelSlack), gaussians, radii)),
+    : scene_(place_for_gof(camera, options.kernel_size, options.near_plane, gaussians, radii)),
       options_(options),
       transmittance_(int64_t(camera.width) * camera.height),
       normal_length_(int64_t(camera.width) * camera.height),

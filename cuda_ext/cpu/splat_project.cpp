@@ -6,7 +6,7 @@
 namespace milo {
 namespace {
 
-// outline(placement, splat) and splat(i, placement) of Gaussian i.
+// make_splat(i, placement) of Gaussian i, make_outline(placement, splat).
 template <bool geometry, class S, class T, class MakeSplat, class MakeOutline>
 SplatScene<T, S> place(const Camera<T>& camera, T low_pass, T near_plane, const Gaussians<T>& g, int32_t* radii,
                        MakeSplat make_splat, MakeOutline make_outline) {
@@ -55,21 +55,32 @@ SplatScene<T> place_for_training(const Camera<T>& camera, T near_plane, const Ga
 }
 
 template <class T>
-SplatScene<T, GofSplat<T>> place_for_gof(const Camera<T>& camera, T kernel_size, T near_plane, T slack,
-                                         const Gaussians<T>& g, int32_t* radii) {
+SplatScene<T, GofSplat<T>> place_for_gof(const Camera<T>& camera, T kernel_size, T near_plane, const Gaussians<T>& g,
+                                         int32_t* radii) {
     const Vec3<T> camera_centre = camera.centre();
     return place<true, GofSplat<T>>(
         camera, kernel_size, near_plane, g, radii,
         [&](int64_t i, const Placement<T>& at) { return make_gof_splat(camera, camera_centre, g, i, at); },
-        [slack](const Placement<T>& at, const GofSplat<T>& splat) {
-            return make_gof_outline(splat, at.opacity, slack);
+        [](const Placement<T>& at, const GofSplat<T>& splat) {
+            return make_gof_outline(splat, at.opacity, T(kPixelSlack));
         });
 }
 
-#define MILO_PLACE(T)                                                                                        \
-    template SplatScene<T> place_for_geometry(const Camera<T>&, T, T, const Gaussians<T>&, int32_t*);        \
-    template SplatScene<T> place_for_training(const Camera<T>&, T, const Gaussians<T>&, int32_t*);           \
-    template SplatScene<T, GofSplat<T>> place_for_gof(const Camera<T>&, T, T, T, const Gaussians<T>&, int32_t*);
+template <class Probe, class T>
+SplatScene<T, Probe> place_for_points(const Camera<T>& camera, T near_plane, const Gaussians<T>& g) {
+    Buffer<int32_t> radii(g.count);
+    return place<true, Probe>(
+        camera, T(0), near_plane, g, radii.data(),
+        [&](int64_t i, const Placement<T>& at) { return make_probe(camera, g, i, at, static_cast<Probe*>(nullptr)); },
+        [](const Placement<T>& at, const Probe& probe) { return probe_outline(probe, at); });
+}
+
+#define MILO_PLACE(T)                                                                                           \
+    template SplatScene<T> place_for_geometry(const Camera<T>&, T, T, const Gaussians<T>&, int32_t*);           \
+    template SplatScene<T> place_for_training(const Camera<T>&, T, const Gaussians<T>&, int32_t*);              \
+    template SplatScene<T, GofSplat<T>> place_for_gof(const Camera<T>&, T, T, const Gaussians<T>&, int32_t*);   \
+    template SplatScene<T, RadeProbe<T>> place_for_points(const Camera<T>&, T, const Gaussians<T>&);            \
+    template SplatScene<T, GofSplat<T>> place_for_points(const Camera<T>&, T, const Gaussians<T>&);
 MILO_PLACE(float)
 MILO_PLACE(double)
 

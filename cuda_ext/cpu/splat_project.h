@@ -3,7 +3,7 @@
 #pragma once
 #include "binning.h"
 #include "buffer.h"
-#include "gof.h"
+#include "point_opacity.h"
 #include "splat_backward.h"
 
 namespace milo {
@@ -26,10 +26,13 @@ SplatScene<T> place_for_geometry(const Camera<T>& camera, T kernel_size, T near_
                                  int32_t* radii);
 template <class T>
 SplatScene<T> place_for_training(const Camera<T>& camera, T near_plane, const Gaussians<T>& gaussians, int32_t* radii);
-// slack: of the outlines, in pixels.
 template <class T>
-SplatScene<T, GofSplat<T>> place_for_gof(const Camera<T>& camera, T kernel_size, T near_plane, T slack,
+SplatScene<T, GofSplat<T>> place_for_gof(const Camera<T>& camera, T kernel_size, T near_plane,
                                          const Gaussians<T>& gaussians, int32_t* radii);
+
+// For the opacity of points: any point of a pixel counts.
+template <class Probe, class T>
+SplatScene<T, Probe> place_for_points(const Camera<T>& camera, T near_plane, const Gaussians<T>& gaussians);
 
 // sums: [instances][kSums] in tile order.  Writes every element of `out`, zeros for Gaussians that drew nothing.
 template <Raster raster, class T>

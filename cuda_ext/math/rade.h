@@ -6,6 +6,8 @@
 
 namespace milo {
 
+constexpr double kFlatVariance = 1e-8;   // a Gaussian whose thinnest axis has no more is a disc
+
 // Distance along the ray at a pixel = distance + slope . (mean2D - pixel), slope per pixel of (fx, fy) = 1 units:
 // the caller divides by the focal lengths.
 template <class T>
@@ -25,7 +27,7 @@ template <class T>
 MILO_HD RayPlane<T> ray_plane(const Mat3<T>& A, Vec3<T> s, Vec3<T> t) {
     RayPlane<T> plane;
     const T thinnest = smaller(s.x, smaller(s.y, s.z));
-    if (thinnest * thinnest > T(1e-8)) {
+    if (thinnest * thinnest > T(kFlatVariance)) {
         const Vec3<T> w = {thinnest / s.x, thinnest / s.y, thinnest / s.z};
         plane.weight = w * w;
     } else if (s.x == thinnest) {
@@ -89,7 +91,7 @@ MILO_HD void ray_plane_backward(const RayPlane<T>& plane, const Mat3<T>& A, Vec3
     gt.y += gr.y * iz;
     gt.z -= (gr.x * plane.ray.x + gr.y * plane.ray.y) * iz;
     const T thinnest = smaller(s.x, smaller(s.y, s.z));
-    if (thinnest * thinnest > T(1e-8)) {   // weight_i = const/s_i^2: a common factor changes neither q nor the normal
+    if (thinnest * thinnest > T(kFlatVariance)) {   // weight_i = const/s_i^2: a common factor changes neither q nor the normal
         const Vec3<T> gw = g_weighted * plane.along * plane.weight;
         gs += Vec3<T>{T(-2) * gw.x / s.x, T(-2) * gw.y / s.y, T(-2) * gw.z / s.z};
     }

@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from milo.cuda_ext import gof as native_gof
+from milo.cuda_ext import integration as native_integration
 from milo.cuda_ext import splats as native_splats
 from milo.cuda_ext.native import native
 from milo.cuda_ext.reference import gof as reference_gof
+from milo.cuda_ext.reference import integration as reference_integration
 from milo.cuda_ext.reference import splats as reference_splats
 
 GAUSSIAN = ("means", "scales", "quats", "opacities")
@@ -75,6 +77,13 @@ class Scene:
 
     def depth(self, renderer):
         return self._call(renderer.rasterize_depth, GAUSSIAN, "cull", "near")
+
+    def opacity_at(self, points, rasterizer, renderer):
+        """Of points in view space."""
+        world = (points - self.viewmat[:3, 3]) @ self.viewmat[:3, :3]
+        return renderer.integrate_points(
+            world, *(self.tensors[name] for name in GAUSSIAN), self.viewmat, self.K, self.size, rasterizer=rasterizer
+        )
 
 
 def camera(fx, fy, cx, cy):
@@ -201,8 +210,8 @@ class Rasterisers:
         return next(getattr(module, name) for module in self._modules if hasattr(module, name))
 
 
-NATIVE = Rasterisers("native", native_splats, native_gof)
-ORACLE = Rasterisers("oracle", reference_splats, reference_gof)
+NATIVE = Rasterisers("native", native_splats, native_gof, native_integration)
+ORACLE = Rasterisers("oracle", reference_splats, reference_gof, reference_integration)
 
 
 class OnGpu:
@@ -218,6 +227,8 @@ class OnGpu:
 
         def run(*args, **options):
             rendered = rasterise(*map(moved, args), **{key: moved(value) for key, value in options.items()})
+            if isinstance(rendered, torch.Tensor):
+                return rendered.cpu()
             return type(rendered)(*(value.cpu() for value in rendered))
 
         return run
