@@ -13,21 +13,25 @@ _FLOATS = (torch.float32, torch.float64)
 
 
 class _ImageDistance(torch.autograd.Function):
-    """l1_weight * mean|image - target| + ssim_weight * ssim; the gradient is made in the same pass."""
+    """l1_weight * mean|image - target| + ssim_weight * ssim + offset."""
 
     @staticmethod
-    def forward(ctx, image, target, l1_weight, ssim_weight):
+    def forward(ctx, image, target, l1_weight, ssim_weight, offset):
         image, target = kernel_ready(image), kernel_ready(target)
-        grad = torch.empty_like(image) if ctx.needs_input_grad[0] else None
-        distance = driver(image).image_distance(image, target, l1_weight, ssim_weight, grad)
-        ctx.save_for_backward(grad)
-        return torch.as_tensor(distance, dtype=image.dtype)
+        derivatives = image.new_empty(3, *image.shape) if ctx.needs_input_grad[0] else None
+        distance = image.new_empty(())
+        driver(image).image_distance(image, target, l1_weight, ssim_weight, offset, derivatives, distance)
+        ctx.save_for_backward(image, target, derivatives)
+        ctx.l1_weight = l1_weight
+        return distance
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
-        (grad,) = ctx.saved_tensors
-        return g * grad, None, None, None
+        image, target, derivatives = ctx.saved_tensors
+        grad = torch.empty_like(image)
+        driver(image).image_distance_backward(image, target, derivatives, ctx.l1_weight, kernel_ready(g), grad)
+        return grad, None, None, None, None
 
 
 def ssim(image, target):
@@ -44,7 +48,7 @@ def ssim(image, target):
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
     _check(image, target)
-    return _ImageDistance.apply(image, target, 0.0, 1.0)
+    return _ImageDistance.apply(image, target, 0.0, 1.0, 0.0)
 
 
 def photometric_loss(image, target, lambda_dssim=0.2):
@@ -53,7 +57,7 @@ def photometric_loss(image, target, lambda_dssim=0.2):
     Arguments, gradient and errors as in `ssim`. The derivative of |x| at 0 is 0.
     """
     _check(image, target)
-    return _ImageDistance.apply(image, target, 1.0 - lambda_dssim, -lambda_dssim) + lambda_dssim
+    return _ImageDistance.apply(image, target, 1.0 - lambda_dssim, -lambda_dssim, float(lambda_dssim))
 
 
 def _check(image, target):

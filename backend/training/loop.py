@@ -23,12 +23,12 @@ from milo.backend.mesh.loop import MeshInLoop
 from milo.backend.rendering.meshes import require_rasterizer
 from milo.backend.rendering.scale import scene_scale
 from milo.backend.rendering.splats import Splats, render_geometry
+from milo.cuda_ext.depth_normals import depth_normal_loss
 from milo.cuda_ext.splats import rasterize_train
 
 from . import schedule
 from .depth_order import DepthOrder, weight_at
 from .errors import TrainingError
-from .loss import depth_normal_loss
 from .photo_loss import PhotoLoss
 from .views import ViewStack, stacked
 
@@ -145,9 +145,9 @@ class Training:
                                    screen_grad=screen)
         terms = {"photometric": self.photo_loss(rendered.image, view, background)}
         if now.depth_normal:
-            consistency = depth_normal_loss(rendered.normal, rendered.median_depth, rendered.expected_depth,
-                                            view.camera.K, config.depth_normal_expected)
-            terms["depth_normal"] = config.depth_normal_weight * consistency
+            terms["depth_normal"] = depth_normal_loss(
+                rendered.normal, rendered.median_depth, rendered.expected_depth, view.camera.K,
+                config.depth_normal_expected, config.depth_normal_weight)
         if view.mask is not None and config.mask_weight > 0:
             mask = view.mask.to(self.device, torch.float32) / 255
             terms["mask"] = config.mask_weight * (rendered.alpha - mask).abs().mean()

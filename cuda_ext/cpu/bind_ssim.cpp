@@ -9,20 +9,33 @@
 namespace {
 
 template <class T>
-double image_distance(Array<T> image, Array<T> target, double l1_weight, double ssim_weight,
-                                          std::optional<Array<T>> grad) {
+void image_distance(Array<const T> image, Array<const T> target, double l1_weight, double ssim_weight, double offset,
+                    std::optional<Array<T>> derivatives, Array<T> distance) {
     nb::gil_scoped_release release;
-    const milo::ImageDistance d = milo::image_distance<T>(
-        static_cast<const T*>(image.data()), static_cast<const T*>(target.data()), image.shape(0), image.shape(1),
-        image.shape(2), l1_weight, ssim_weight, grad ? grad->data() : nullptr);
-    return l1_weight * d.l1 + ssim_weight * d.ssim;
+    const milo::ImageDistance d =
+        milo::image_distance<T>(image.data(), target.data(), image.shape(0), image.shape(1), image.shape(2), ssim_weight,
+                                derivatives ? derivatives->data() : nullptr);
+    *distance.data() = T(l1_weight * d.l1 + ssim_weight * d.ssim + offset);
+}
+
+template <class T>
+void image_distance_backward(Array<const T> image, Array<const T> target, Array<const T> derivatives, double l1_weight,
+                             Array<const T> g, Array<T> grad) {
+    nb::gil_scoped_release release;
+    milo::image_distance_backward<T>(image.data(), target.data(), derivatives.data(), image.shape(0), image.shape(1),
+                                     image.shape(2), l1_weight, *g.data(), grad.data());
+}
+
+template <class T>
+void bind(nb::module_& m) {
+    m.def("image_distance", &image_distance<T>, nb::arg(), nb::arg(), nb::arg(), nb::arg(), nb::arg(),
+          nb::arg().none(), nb::arg());
+    m.def("image_distance_backward", &image_distance_backward<T>);
 }
 
 }  // namespace
 
 void bind_ssim(nb::module_& m) {
-    m.def("image_distance", &image_distance<float>, nb::arg("image"), nb::arg("target"), nb::arg("l1_weight"),
-          nb::arg("ssim_weight"), nb::arg("grad").none());
-    m.def("image_distance", &image_distance<double>, nb::arg("image"), nb::arg("target"), nb::arg("l1_weight"),
-          nb::arg("ssim_weight"), nb::arg("grad").none());
+    bind<float>(m);
+    bind<double>(m);
 }

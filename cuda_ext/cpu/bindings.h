@@ -32,3 +32,4 @@ void bind_adam(nb::module_& m);
 void bind_neighbours(nb::module_& m);
 void bind_filter3d(nb::module_& m);
 void bind_depth_normals(nb::module_& m);
+void bind_launch(nb::module_& m);

@@ -16,4 +16,5 @@ NB_MODULE(MILO_MODULE, m) {
     bind_neighbours(m);
     bind_filter3d(m);
     bind_depth_normals(m);
+    bind_launch(m);
 }

@@ -110,10 +110,10 @@ void ssim_derivatives_row(const T* const* conv, const T* __restrict map, int64_t
 
 template <class T>
 void gradient_row(const T* __restrict x, const T* __restrict y, const T* __restrict d_mean, const T* __restrict d_var,
-                  const T* __restrict d_cov, int64_t width, T l1_scale, T* __restrict grad) {
+                  const T* __restrict d_cov, int64_t width, T l1_scale, T g, T* __restrict grad) {
     for (int64_t i = 0; i < width; ++i) {
         const T sign = (x[i] > y[i] ? T(1) : T(0)) - (x[i] < y[i] ? T(1) : T(0));
-        grad[i] = d_mean[i] + 2 * x[i] * d_var[i] + y[i] * d_cov[i] + l1_scale * sign;
+        grad[i] = g * (d_mean[i] + 2 * x[i] * d_var[i] + y[i] * d_cov[i] + l1_scale * sign);
     }
 }
 
@@ -135,10 +135,9 @@ double sum_row(int64_t width, Term term) {
 
 template <class T>
 ImageDistance image_distance(const T* image, const T* target, int64_t channels, int64_t height, int64_t width,
-                             double l1_weight, double ssim_weight, T* grad) {
+                             double ssim_weight, T* derivatives) {
     const int64_t strips = (height + kStrip - 1) / kStrip, pixels = height * width, count = channels * pixels;
-    const T ssim_scale = T(ssim_weight / double(count)), l1_scale = T(l1_weight / double(count));
-    std::vector<T> derivatives(grad ? 3 * count : 0);
+    const T ssim_scale = T(ssim_weight / double(count));
     std::vector<ImageDistance> partial(channels * strips);
 
     parallel_for(channels * strips, 1, [&](int64_t begin, int64_t end, int) {
@@ -167,8 +166,8 @@ ImageDistance image_distance(const T* image, const T* target, int64_t channels, 
                 ssim_row(conv, width, map.data());
                 sum.l1 += sum_row<T>(width, [&](int64_t i) { return std::abs(x[i] - y[i]); });
                 sum.ssim += sum_row<T>(width, [&](int64_t i) { return map[i]; });
-                if (grad) {
-                    T* d = derivatives.data() + at;
+                if (derivatives) {
+                    T* d = derivatives + at;
                     ssim_derivatives_row(conv, map.data(), width, ssim_scale, d, d + count, d + 2 * count);
                 }
             }
@@ -176,32 +175,41 @@ ImageDistance image_distance(const T* image, const T* target, int64_t channels, 
         }
     });
 
-    if (grad)
-        parallel_for(channels * strips, 1, [&](int64_t begin, int64_t end, int) {
-            Strip<T> strip(3, width);
-            for (int64_t task = begin; task < end; ++task) {
-                const int64_t offset = task / strips * pixels, top = task % strips * kStrip;
-                const int64_t bottom = std::min(top + kStrip, height);
-                for (int64_t r = top - kReach; r < bottom + kReach; ++r)
-                    strip.fill(3, r - top + kReach, r >= 0 && r < height, [&] {
-                        const T* first = derivatives.data() + offset + r * width;
-                        for (int f = 0; f < 3; ++f) std::copy_n(first + f * count, width, strip.padded_row(f));
-                    });
-                for (int64_t r = top; r < bottom; ++r) {
-                    const T *d_mean = strip.column_sums(0, r - top), *d_var = strip.column_sums(1, r - top);
-                    const T* d_cov = strip.column_sums(2, r - top);
-                    const int64_t at = offset + r * width;
-                    gradient_row(image + at, target + at, d_mean, d_var, d_cov, width, l1_scale, grad + at);
-                }
-            }
-        });
-
     ImageDistance mean{};
     for (const ImageDistance& p : partial) mean.l1 += p.l1, mean.ssim += p.ssim;
     return {mean.l1 / double(count), mean.ssim / double(count)};
 }
 
-template ImageDistance image_distance(const float*, const float*, int64_t, int64_t, int64_t, double, double, float*);
-template ImageDistance image_distance(const double*, const double*, int64_t, int64_t, int64_t, double, double, double*);
+template <class T>
+void image_distance_backward(const T* image, const T* target, const T* derivatives, int64_t channels, int64_t height,
+                             int64_t width, double l1_weight, T g, T* grad) {
+    const int64_t strips = (height + kStrip - 1) / kStrip, pixels = height * width, count = channels * pixels;
+    const T l1_scale = T(l1_weight / double(count));
+    parallel_for(channels * strips, 1, [&](int64_t begin, int64_t end, int) {
+        Strip<T> strip(3, width);
+        for (int64_t task = begin; task < end; ++task) {
+            const int64_t offset = task / strips * pixels, top = task % strips * kStrip;
+            const int64_t bottom = std::min(top + kStrip, height);
+            for (int64_t r = top - kReach; r < bottom + kReach; ++r)
+                strip.fill(3, r - top + kReach, r >= 0 && r < height, [&] {
+                    const T* first = derivatives + offset + r * width;
+                    for (int f = 0; f < 3; ++f) std::copy_n(first + f * count, width, strip.padded_row(f));
+                });
+            for (int64_t r = top; r < bottom; ++r) {
+                const T *d_mean = strip.column_sums(0, r - top), *d_var = strip.column_sums(1, r - top);
+                const T* d_cov = strip.column_sums(2, r - top);
+                const int64_t at = offset + r * width;
+                gradient_row(image + at, target + at, d_mean, d_var, d_cov, width, l1_scale, g, grad + at);
+            }
+        }
+    });
+}
+
+template ImageDistance image_distance(const float*, const float*, int64_t, int64_t, int64_t, double, float*);
+template ImageDistance image_distance(const double*, const double*, int64_t, int64_t, int64_t, double, double*);
+template void image_distance_backward(const float*, const float*, const float*, int64_t, int64_t, int64_t, double, float,
+                                      float*);
+template void image_distance_backward(const double*, const double*, const double*, int64_t, int64_t, int64_t, double,
+                                      double, double*);
 
 }  // namespace milo

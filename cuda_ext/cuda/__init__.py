@@ -6,12 +6,17 @@ and no compiler; the first call does.
 """
 
 from .adam import sparse_adam_step
-from .depth_normals import depth_normals, depth_normals_backward
+from .depth_normals import (
+    depth_normals,
+    depth_normals_backward,
+    normal_agreement,
+    normal_agreement_backward,
+)
 from .filter3d import least_depth
 from .fusion import carve_labels, fuse_colors, fuse_depth
 from .neighbours import mean_sq_distance, nearest
 from .splats import GeometryFrame, TrainFrame, splat_depth, splat_stats
-from .ssim import image_distance
+from .ssim import image_distance, image_distance_backward
 from .tets import march, march_backward, unique_edges
 from .triangles import (
     antialias,
@@ -33,6 +38,7 @@ __all__ = [
     "GeometryFrame32", "GeometryFrame64", "TrainFrame32", "TrainFrame64",
     "antialias", "antialias_backward", "carve_labels", "depth_normals", "depth_normals_backward", "face_depth",
     "face_depth_backward", "face_normals", "face_normals_backward", "fuse_colors", "fuse_depth", "image_distance",
-    "interpolate", "interpolate_backward", "least_depth", "march", "march_backward", "mean_sq_distance", "nearest",
-    "silhouette_pairs", "sparse_adam_step", "splat_depth", "splat_stats", "unique_edges", "visibility",
+    "image_distance_backward", "interpolate", "interpolate_backward", "least_depth", "march", "march_backward",
+    "mean_sq_distance", "nearest", "normal_agreement", "normal_agreement_backward", "silhouette_pairs",
+    "sparse_adam_step", "splat_depth", "splat_stats", "unique_edges", "visibility",
 ]  # fmt: skip

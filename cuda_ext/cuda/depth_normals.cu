@@ -1,33 +1,30 @@
 // SPDX-License-Identifier: Apache-2.0
-// Normals of a depth map.  spec: training.md 4.2.  One thread per pixel; both kernels only gather.
-#include "common.cuh"
+// Normals of a depth map, and how far rendered normals are from them.  spec: training.md 4.2.  One thread per pixel;
+// all kernels only gather.
+#include "block_sums.cuh"
 #include "depth_normal.h"
 
 using namespace milo;
 
 namespace {
 
-struct Map {
-    const Scalar* depth;
-    Pinhole<Scalar> camera;
-    int height, width;
+// Gradient of a depth; grad(i, j) is that of the normal at a pixel.
+template <class Gradient>
+__device__ Scalar depth_gradient_of(const DepthMap<Scalar>& map, int i, int j, const Gradient& grad) {
+    return depth_gradient(map, i, j, [&](int x, int y) {
+        return map.inside(x, y) ? difference_gradients(map, x, y, grad(x, y))
+                                : DifferenceGrads<Scalar>{{0, 0, 0}, {0, 0, 0}};
+    });
+}
 
-    __device__ bool border(int i, int j) const { return i <= 0 || j <= 0 || i + 1 >= width || j + 1 >= height; }
-    __device__ Vec3<Scalar> point(int i, int j) const {
-        return back_project(camera, i, j, depth[static_cast<long long>(j) * width + i]);
-    }
-    __device__ Vec3<Scalar> vertical(int i, int j) const { return point(i, j + 1) - point(i, j - 1); }
-    __device__ Vec3<Scalar> horizontal(int i, int j) const { return point(i + 1, j) - point(i - 1, j); }
-};
+__device__ Vec3<Scalar> plane3(const Scalar* planes, long long at, long long size) {
+    return {planes[at], planes[at + size], planes[at + 2 * size]};
+}
 
-// What pixel (i, j)'s gradient gives to its vertical and its horizontal difference; zero on the border.
-__device__ void differences(const Map& map, const Scalar* grad, int i, int j, Vec3<Scalar>& vertical,
-                            Vec3<Scalar>& horizontal) {
-    vertical = horizontal = {0, 0, 0};
-    if (map.border(i, j)) return;
-    const long long plane = static_cast<long long>(map.height) * map.width, at = static_cast<long long>(j) * map.width + i;
-    neighbour_normal_backward(map.vertical(i, j), map.horizontal(i, j),
-                              {grad[at], grad[at + plane], grad[at + 2 * plane]}, vertical, horizontal);
+__device__ void set_plane3(Scalar* planes, long long at, long long size, Vec3<Scalar> value) {
+    planes[at] = value.x;
+    planes[at + size] = value.y;
+    planes[at + 2 * size] = value.z;
 }
 
 }  // namespace
@@ -36,29 +33,55 @@ __device__ void differences(const Map& map, const Scalar* grad, int i, int j, Ve
 KERNEL depth_normals(const Scalar* depth, const double* K, int height, int width, Scalar* normal) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, j = blockIdx.y * blockDim.y + threadIdx.y;
     if (i >= width || j >= height) return;
-    const Map map{depth, pinhole<Scalar>(K), height, width};
-    Vec3<Scalar> n{0, 0, 0};
-    if (!map.border(i, j)) n = neighbour_normal(map.vertical(i, j), map.horizontal(i, j));
-    const long long plane = static_cast<long long>(height) * width, at = static_cast<long long>(j) * width + i;
-    normal[at] = n.x;
-    normal[at + plane] = n.y;
-    normal[at + 2 * plane] = n.z;
+    const DepthMap<Scalar> map{depth, pinhole<Scalar>(K), height, width};
+    set_plane3(normal, map.at(i, j), static_cast<long long>(height) * width, map.normal(i, j));
 }
 
-// grad [3, H, W] -> grad_depth [H, W].  Each depth takes part in the differences of its four neighbours.
+// grad [3, H, W] -> grad_depth [H, W]
 KERNEL depth_normals_backward(const Scalar* depth, const double* K, int height, int width, const Scalar* grad,
                               Scalar* grad_depth) {
     const int i = blockIdx.x * blockDim.x + threadIdx.x, j = blockIdx.y * blockDim.y + threadIdx.y;
     if (i >= width || j >= height) return;
-    const Map map{depth, pinhole<Scalar>(K), height, width};
-    Vec3<Scalar> sum{0, 0, 0}, vertical, horizontal;
-    differences(map, grad, i, j - 1, vertical, horizontal);
-    sum = sum + vertical;
-    differences(map, grad, i, j + 1, vertical, horizontal);
-    sum = sum - vertical;
-    differences(map, grad, i - 1, j, vertical, horizontal);
-    sum = sum + horizontal;
-    differences(map, grad, i + 1, j, vertical, horizontal);
-    sum = sum - horizontal;
-    grad_depth[static_cast<long long>(j) * width + i] = dot(sum, back_project(map.camera, i, j, Scalar(1)));
+    const DepthMap<Scalar> map{depth, pinhole<Scalar>(K), height, width};
+    const long long plane = static_cast<long long>(height) * width;
+    grad_depth[map.at(i, j)] =
+        depth_gradient_of(map, i, j, [&](int x, int y) { return plane3(grad, map.at(x, y), plane); });
+}
+
+// Blocks of kSumBlock.  Of each block its part of sum normal . ((1 - share) n(median) + share n(expected)).
+KERNEL normal_agreement(const Scalar* normal, const Scalar* median, const Scalar* expected, const double* K, int height,
+                        int width, Scalar share, double* partials) {
+    const long long at = thread_index(), plane = static_cast<long long>(height) * width;
+    double sum[1] = {0};
+    if (at < plane) {
+        const int i = static_cast<int>(at % width), j = static_cast<int>(at / width);
+        const Pinhole<Scalar> camera = pinhole<Scalar>(K);
+        const DepthMap<Scalar> a{median, camera, height, width}, b{expected, camera, height, width};
+        const Vec3<Scalar> n = (Scalar(1) - share) * a.normal(i, j) + share * b.normal(i, j);
+        sum[0] = dot(plane3(normal, at, plane), n);
+    }
+    leave_partial(sum, partials);
+}
+
+// One block: offset + scale * the parts' sum.
+KERNEL sum_agreement(const double* partials, int count, double scale, double offset, Scalar* loss) {
+    double sum[1];
+    sum_partials(partials, count, sum);
+    if (threadIdx.x == 0) *loss = Scalar(offset + scale * sum[0]);
+}
+
+// scale: of the sum in the loss; g: of the loss.
+KERNEL normal_agreement_backward(const Scalar* normal, const Scalar* median, const Scalar* expected, const double* K,
+                                 int height, int width, Scalar share, Scalar scale, const Scalar* g, Scalar* grad_normal,
+                                 Scalar* grad_median, Scalar* grad_expected) {
+    const long long at = thread_index(), plane = static_cast<long long>(height) * width;
+    if (at >= plane) return;
+    const int i = static_cast<int>(at % width), j = static_cast<int>(at / width);
+    const Pinhole<Scalar> camera = pinhole<Scalar>(K);
+    const DepthMap<Scalar> a{median, camera, height, width}, b{expected, camera, height, width};
+    const Scalar of_b = *g * scale * share, of_a = *g * scale - of_b;
+    set_plane3(grad_normal, at, plane, of_a * a.normal(i, j) + of_b * b.normal(i, j));
+    const auto normal_at = [&](int x, int y) { return plane3(normal, a.at(x, y), plane); };
+    grad_median[at] = of_a * depth_gradient_of(a, i, j, normal_at);
+    grad_expected[at] = of_b * depth_gradient_of(b, i, j, normal_at);
 }

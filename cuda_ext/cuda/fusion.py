@@ -1,17 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from ctypes import c_double
-
 from .runtime import blocks, load
 
 
 def fuse_depth(points, depth, viewmat, K, near, far, truncation, nearest, value, weight):
-    _launch("fuse_depth", points, depth, viewmat, K, near, far, c_double(truncation), int(nearest), value, weight)
+    _launch("fuse_depth", points, depth, viewmat, K, near, far, truncation, int(nearest), value, weight)
 
 
 def fuse_colors(points, depth, viewmat, K, near, far, truncation, image, value, weight, colors):
-    _launch("fuse_colors", points, depth, viewmat, K, near, far, c_double(truncation), image, value, weight, colors)
+    _launch("fuse_colors", points, depth, viewmat, K, near, far, truncation, image, value, weight, colors)
 
 
 def carve_labels(points, depth, viewmat, K, near, far, labels):
@@ -20,6 +18,6 @@ def carve_labels(points, depth, viewmat, K, near, far, labels):
 
 def _launch(kernel, points, depth, viewmat, K, near, far, *rest):
     load("fusion.cu", points.device, points.dtype).launch(
-        kernel, blocks(len(points), 256), 256, points, len(points), depth, *depth.shape, viewmat, K, c_double(near),
-        c_double(far), *rest,
+        kernel, blocks(len(points), 256), 256, points, len(points), depth, *depth.shape, viewmat, K, near, far,
+        *rest,
     )  # fmt: skip

@@ -21,6 +21,8 @@ from pathlib import Path
 
 import torch
 
+from milo.cuda_ext.native import native
+
 _FOLDER = Path(__file__).parent
 _SCALARS = {torch.float32: "float", torch.float64: "double"}
 _OPTIONS = ("--std=c++17", "--generate-line-info")
@@ -42,11 +44,14 @@ class Kernels:
 
     def __init__(self, name: str, image: bytes, device: torch.device):
         driver = _driver()
-        self._name = name
-        self._device = device
-        self._context = _checked(driver.cuCtxGetCurrent(), "find torch's context")
+        context = int(_checked(driver.cuCtxGetCurrent(), "find torch's context"))
         self._library = _checked(driver.cuLibraryLoadData(image, [], [], 0, [], [], 0), f"load {name}")
-        self._functions: dict[str, object] = {}
+        count = _checked(driver.cuLibraryGetKernelCount(self._library), f"read {name}")
+        self._kernels: dict[str, native.Kernel] = {}
+        for found in _checked(driver.cuLibraryEnumerateKernels(count, self._library), f"read {name}"):
+            kernel = _checked(driver.cuKernelGetName(found), f"read {name}").decode()
+            sizes = _parameter_sizes(found)
+            self._kernels[kernel] = native.Kernel(kernel, int(found), context, device.index, sizes, torch.Tensor)
 
     def launch(self, kernel: str, grid, block, *args, shared: int = 0) -> None:
         """Start a kernel on torch's current stream of the device, and return at once.
@@ -55,56 +60,29 @@ class Kernels:
             kernel: its name in the source.
             grid, block: int or tuple of up to three.
             args: in the kernel's order: a tensor on the device (contiguous; its data pointer is passed), None (a null
-                pointer), int (32 bits), float (32 bits), or a ctypes value for any other type, as in c_double(x).
+                pointer), bool, int or float (32 or 64 bits, as the kernel takes it), or a tuple of these: a struct, in
+                which int and float have 32 bits.
             shared: dynamic shared memory, bytes.
 
         Raises:
-            ValueError: a tensor is on another device or not contiguous, or an argument has no kernel type.
+            ValueError: a tensor is on another device or not contiguous, or the arguments' number or sizes are not the
+                kernel's.
             CudaError: the driver refuses the launch.
         """
-        driver = _driver()
-        if kernel not in self._functions:
-            found = driver.cuLibraryGetKernel(self._library, kernel.encode())
-            function = driver.CUfunction(int(_checked(found, f"find {kernel} in {self._name}")))
-            self._functions[kernel] = function
-        values, types = [], []
-        for place, arg in enumerate(args):
-            value, kind = self._argument(kernel, place, arg)
-            values.append(value)
-            types.append(kind)
-        grid, block = _three(grid), _three(block)
-        stream = torch.cuda.current_stream(self._device).cuda_stream
-        # A thread that has not yet used this GPU, as autograd's may be, has another context or none.
-        before = driver.cuCtxGetCurrent()[1]
-        elsewhere = int(before) != int(self._context)
-        if elsewhere:
-            driver.cuCtxSetCurrent(self._context)
-        result = driver.cuLaunchKernel(
-            self._functions[kernel], *grid, *block, shared, stream, (tuple(values), tuple(types)), 0
-        )
-        if elsewhere and int(before):
-            driver.cuCtxSetCurrent(before)
-        _checked(result, f"launch {kernel} with grid {grid} and block {block}")
+        error = self._kernels[kernel].launch(grid, block, shared, args)
+        if error:
+            raise CudaError(f"CUDA cannot launch {kernel} with grid {grid} and block {block}: {error}.")
 
-    def _argument(self, kernel: str, place: int, arg):
-        if isinstance(arg, torch.Tensor):
-            if arg.device != self._device or not arg.is_contiguous():
-                raise ValueError(
-                    f"argument {place} of {kernel} must be contiguous on {self._device}, not on {arg.device} with "
-                    f"strides {arg.stride()}."
-                )
-            return arg.data_ptr(), ctypes.c_void_p
-        if arg is None:
-            return 0, ctypes.c_void_p
-        if isinstance(arg, bool):
-            return arg, ctypes.c_bool
-        if isinstance(arg, int):
-            return arg, ctypes.c_int
-        if isinstance(arg, float):
-            return arg, ctypes.c_float
-        if isinstance(arg, ctypes._SimpleCData):
-            return arg.value, type(arg)
-        raise ValueError(f"argument {place} of {kernel} is {type(arg).__name__}, which is no kernel type.")
+
+def _parameter_sizes(kernel) -> list[int]:
+    """Bytes of each parameter."""
+    driver, sizes = _driver(), []
+    while True:
+        result = driver.cuKernelGetParamInfo(kernel, len(sizes))
+        if result[0] == driver.CUresult.CUDA_ERROR_INVALID_VALUE:   # there are no more
+            return sizes
+        _checked(result[:2], "read a kernel's parameters")
+        sizes.append(result[2])
 
 
 def load(source: str, device: torch.device, dtype: torch.dtype = torch.float32) -> Kernels:
@@ -288,8 +266,3 @@ def _checked(result, what: str):
     if int(error) != 0:
         raise CudaError(f"CUDA cannot {what}: {error.name}.")
     return values[0] if values else None
-
-
-def _three(size) -> tuple[int, int, int]:
-    size = (size,) if isinstance(size, int) else tuple(size)
-    return (*size, *(1,) * (3 - len(size)))

@@ -10,8 +10,6 @@ One wait for the GPU per forward pass: the number of pairs decides the size of t
 
 from __future__ import annotations
 
-from ctypes import c_double
-
 import torch
 from torch import Tensor
 
@@ -115,7 +113,7 @@ class GeometryFrame:
         frame.median_at, frame.drawn_end = (torch.empty_like(alpha, dtype=torch.int32) for _ in range(2))
         frame.scene = scene = _Scene(
             "place_geometry", _counted((means, scales, quats, opacities, sh_dc, sh_rest), sh_degree), viewmat, K,
-            height, width, (c_double(kernel_size), c_double(near)), radii,
+            height, width, (kernel_size, near), radii,
         )  # fmt: skip
         scene.blend(
             "splat_geometry.cu", "blend_geometry", scene.begin, scene.gaussian, scene.splats, viewmat, K, background,
@@ -144,7 +142,7 @@ class GeometryFrame:
                 g_expected_depth, g_median_depth, g_normal, absolute, slots,
             )  # fmt: skip
         gaussians = (means, scales, quats, opacities, sh_dc, sh_rest)
-        scene.gradients("geometry_gradients", slots, gaussians, sh_degree, (c_double(self.kernel_size),), grads)
+        scene.gradients("geometry_gradients", slots, gaussians, sh_degree, (self.kernel_size,), grads)
 
 
 class TrainFrame:
@@ -209,4 +207,4 @@ def splat_depth(
 
 
 def _train_scene(gaussians, cull, viewmat, K, height, width, near, peaks, radii) -> _Scene:
-    return _Scene("place_train", (*gaussians, cull), viewmat, K, height, width, (c_double(near), peaks), radii)
+    return _Scene("place_train", (*gaussians, cull), viewmat, K, height, width, (near, peaks), radii)

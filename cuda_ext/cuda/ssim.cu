@@ -2,7 +2,7 @@
 // SSIM and L1 of two images, and the gradient.  spec: rasterization.md 6.2
 // Two sweeps: the first makes the map and its three partial derivatives, the second convolves those back.  A block takes
 // a tile, with its surroundings in shared memory; the window is separable, first along rows, then across.
-#include "common.cuh"
+#include "block_sums.cuh"
 
 using namespace milo;
 
@@ -45,7 +45,7 @@ struct Tile {
     }
 };
 
-__device__ double block_sum(double value) {   // in thread 0
+__device__ double tile_sum(double value) {   // in thread 0
     __shared__ double sums[kTileX * kTileY / 32];
     const int thread = threadIdx.y * kTileX + threadIdx.x;
     value = warp_sum(value);
@@ -59,9 +59,9 @@ __device__ double block_sum(double value) {   // in thread 0
 }  // namespace
 
 // image, target [C, H, W] -> derivatives [3, C, H, W] (in the windowed mean, variance and covariance, times ssim_scale;
-// not written if null), and l1_scale * sum |image - target| + ssim_scale * sum ssim, added to *distance.
+// not written if null), and of each block its part of l1_scale * sum |image - target| + ssim_scale * sum ssim.
 KERNEL image_distance(const Scalar* image, const Scalar* target, int height, int width, double l1_scale,
-                      double ssim_scale, Scalar* derivatives, double* distance) {
+                      double ssim_scale, Scalar* derivatives, double* partials) {
     __shared__ Scalar x[kRows][kColumns], y[kRows][kColumns], along[5][kRows][kTileX];
     const Tile tile(height, width);
     tile.load(image, x);
@@ -98,13 +98,21 @@ KERNEL image_distance(const Scalar* image, const Scalar* target, int height, int
             d[2 * count] = 2 * scale * cn * inv_a * inv_b;
         }
     }
-    sum = block_sum(sum);
-    if (threadIdx.x == 0 && threadIdx.y == 0) atomicAdd(distance, sum);
+    sum = tile_sum(sum);
+    if (threadIdx.x == 0 && threadIdx.y == 0)
+        partials[(blockIdx.z * gridDim.y + blockIdx.y) * gridDim.x + blockIdx.x] = sum;
 }
 
-// derivatives [3, C, H, W] of the kernel above -> grad [C, H, W]
+// One block: the parts' sum, and offset.
+KERNEL sum_distance(const double* partials, int count, double offset, Scalar* distance) {
+    double sum[1];
+    sum_partials(partials, count, sum);
+    if (threadIdx.x == 0) *distance = Scalar(sum[0] + offset);
+}
+
+// derivatives [3, C, H, W] of the first kernel, g: of the distance -> grad [C, H, W]
 KERNEL image_distance_backward(const Scalar* image, const Scalar* target, const Scalar* derivatives, int height,
-                               int width, double l1_scale, Scalar* grad) {
+                               int width, double l1_scale, const Scalar* g, Scalar* grad) {
     __shared__ Scalar field[kRows][kColumns], along[3][kRows][kTileX];
     const Tile tile(height, width);
     const long long count = static_cast<long long>(gridDim.z) * height * width;
@@ -127,5 +135,5 @@ KERNEL image_distance_backward(const Scalar* image, const Scalar* target, const 
     const long long at = tile.offset + static_cast<long long>(j) * width + i;
     const Scalar x = image[at], y = target[at];
     const Scalar sign = Scalar((x > y) - (x < y));
-    grad[at] = sums[0] + 2 * x * sums[1] + y * sums[2] + Scalar(l1_scale) * sign;
+    grad[at] = *g * (sums[0] + 2 * x * sums[1] + y * sums[2] + Scalar(l1_scale) * sign);
 }

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from ctypes import c_double, c_longlong
-
 import torch
 
 from .runtime import blocks, load
@@ -19,7 +17,7 @@ def visibility(verts, faces, viewmat, K, near, far, face_id):
     ints = {"dtype": torch.int32, "device": verts.device}
     height, width = face_id.shape
     mesh = _mesh(verts, faces, viewmat, K)
-    near, far, pixels = c_double(near), c_double(far), face_id.numel()
+    pixels = face_id.numel()
     words = torch.full((pixels,), -1, dtype=torch.int64, device=verts.device)
     if len(faces):
         screen = torch.empty(len(verts), 4, **ints)
@@ -28,7 +26,7 @@ def visibility(verts, faces, viewmat, K, near, far, face_id):
         kernels.launch("project_vertices", blocks(len(verts), _BLOCK), _BLOCK, *mesh, near, screen)
         kernels.launch("draw_small", blocks(len(faces), _BLOCK), _BLOCK, *mesh, *target)
         kernels.launch("draw_queued", _QUEUE_BLOCKS, _BLOCK, *mesh, *target)
-    kernels.launch("read_faces", blocks(pixels, 256), 256, words, c_longlong(pixels), face_id)
+    kernels.launch("read_faces", blocks(pixels, 256), 256, words, pixels, face_id)
 
 
 def face_depth(*mesh_and_image):

@@ -19,3 +19,10 @@ def depth_normals(depth: Tensor, K: Tensor) -> Tensor:
     horizontal = points[:, 1:-1, 2:] - points[:, 1:-1, :-2]
     normal = F.normalize(torch.linalg.cross(vertical, horizontal, dim=0), dim=0, eps=1e-12)
     return F.pad(normal, (1, 1, 1, 1))
+
+
+def depth_normal_loss(normal: Tensor, median_depth: Tensor, expected_depth: Tensor, K: Tensor, expected_share: float,
+                      weight: float = 1.0) -> Tensor:
+    """See milo.cuda_ext.depth_normals.depth_normal_loss."""
+    of_depth = torch.lerp(depth_normals(median_depth, K), depth_normals(expected_depth, K), expected_share)
+    return weight * (1 - (normal * of_depth).sum(0)).mean()
