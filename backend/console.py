@@ -16,7 +16,7 @@ from milo.backend.config import Config
 from milo.backend.data.ply import write_mesh
 from milo.backend.data.scene import Scene
 from milo.backend.extraction.steps import ExtractStep
-from milo.backend.training.events import Finished, Snapshot
+from milo.backend.training.events import Finished, Notice, Snapshot
 from milo.backend.training.events import Progress as Step
 from milo.backend.training.reconstruct import reconstruct as train
 from milo.backend.training.run_directory import RunDirectory
@@ -47,6 +47,8 @@ def reconstruct(scene: Scene, config: Config, run_dir: Path, device: str, resume
                 if event.stage != stage and not console.is_terminal:
                     say(f"{event.stage}: iteration {event.iteration} of {event.iterations}  {numbers(event)}")
                 stage = event.stage
+            elif isinstance(event, Notice):
+                say(event.text)
             elif isinstance(event, Snapshot):
                 keep_stage(run_dir, event)
             elif isinstance(event, Finished):

@@ -15,7 +15,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
-GIB = 1024**3
+from milo.backend.machine import GIB, memory_limit
+
 NVRTC = ("cuda-bindings", "nvidia-cuda-nvrtc")   # what compiles the CUDA kernels
 
 
@@ -79,18 +80,6 @@ def _memory():
         return "missing", "the size of the memory is unknown; a preview needs 4 GiB"
     state = "good" if total >= 3.5 * GIB else "missing"
     return state, f"{total / GIB:.1f} GiB" + ("" if state == "good" else "; a preview needs 4 GiB")
-
-
-def memory_limit() -> int | None:
-    """Bytes of memory this process may use: the machine's, or its control group's if smaller. None if unknown."""
-    limits = []
-    if hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
-        limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        text = Path(path).read_text().strip() if Path(path).is_file() else ""
-        if text.isdigit():
-            limits.append(int(text))
-    return min(limits, default=None)
 
 
 def _kernels():

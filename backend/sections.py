@@ -27,7 +27,8 @@ class DataConfig:
     premultiplied: bool = True        # photos with masks are on black already; false: cut them out by the masks
     center_principal_point: bool = False   # take the image's middle for it, as the reference does (Q1)
     holdout: bool = True              # keep test views (test.txt, transforms_test.json, else every 8th) out of training
-    data_device: Literal["cpu", "cuda"] = "cpu"   # where the photos live
+    # Where the photos live: with the Gaussians on the GPU, or on the CPU, sent when needed; auto: there while they fit.
+    data_device: Literal["auto", "cpu", "cuda"] = "auto"
 
 
 @dataclass(frozen=True)

@@ -50,28 +50,50 @@ class Laps:
         return statistics.median(laps) if laps else None
 
 
+class Peaks:
+    """Most device memory that tensors took, stage by stage."""
+
+    def __init__(self, device: str):
+        self.on_gpu, self.stage, self.most = torch.device(device).type == "cuda", "loading", {}
+        if self.on_gpu:
+            torch.cuda.reset_peak_memory_stats()
+
+    def enter(self, stage: str) -> None:
+        """Another stage begins, or this one goes on."""
+        if self.on_gpu and stage != self.stage:
+            peak = torch.cuda.max_memory_allocated() / 2**30
+            self.most[self.stage] = max(peak, self.most.get(self.stage, 0.0))
+            self.stage = stage
+            torch.cuda.reset_peak_memory_stats()
+
+    def figures(self) -> dict:
+        """Nothing on the CPU."""
+        return {"device_gib": max(self.most.values()), "device_gib_by_stage": self.most} if self.most else {}
+
+
 def whole_run(scene: str | Path, run_dir: str | Path, presets: Sequence[str] = (), settings: Sequence[str] = (),
               device: str = "cuda", samples: int = 200_000) -> dict:
     """Reconstruct and evaluate with so many samples; figures by name, times in seconds unless the name says ms."""
     start = time.perf_counter()
     config = load_config(presets, settings)
     photos = load_scene(scene, config.data)
-    if device != "cpu":
-        torch.cuda.reset_peak_memory_stats()
-    laps, first_mesh, meshes, finished, gaussians = Laps(device), None, 0, None, 0
+    laps, peaks, first_mesh, meshes, finished, gaussians = Laps(device), Peaks(device), None, 0, None, 0
     for event in reconstruct(photos, config, run_dir, device=device, resume=False):
-        if isinstance(event, Progress) and event.stage in ("splats", "mesh"):
-            laps.mark(event.iteration)
+        if isinstance(event, Progress):
+            peaks.enter(event.stage)
             gaussians = max(gaussians, event.gaussians)
+            if event.stage in ("splats", "mesh"):
+                laps.mark(event.iteration)
         elif isinstance(event, Snapshot):
             meshes += 1
             first_mesh = first_mesh or time.perf_counter() - start
         elif isinstance(event, Finished):
             finished = event
     total = time.perf_counter() - start
+    peaks.enter("evaluation")
     return {"scene": photos.name, "seed": config.run.seed, "total": total, "first_mesh": first_mesh, "meshes": meshes,
             "most_gaussians": gaussians, **_times(finished.seconds, total), **_laps(config, laps),
-            **_memory(device), **json.loads((Path(run_dir) / "run.json").read_text()),
+            **peaks.figures(), **json.loads((Path(run_dir) / "run.json").read_text()),
             "evaluation": evaluate_run(run_dir, scene=scene, samples=samples, device=device)}
 
 
@@ -85,13 +107,6 @@ def _laps(config: Config, laps: Laps) -> dict:
     return {"splats_ms": laps.median_ms(1, config.schedule.depth_normal_from - 1),
             "geometry_ms": laps.median_ms(config.schedule.depth_normal_from + 1, min(mesh - 1, last)),
             "mesh_ms": laps.median_ms(mesh + 1, last)}
-
-
-def _memory(device: str) -> dict:
-    if device == "cpu":
-        return {}
-    return {"device_gib": torch.cuda.max_memory_allocated() / 2**30,
-            "device_reserved_gib": torch.cuda.max_memory_reserved() / 2**30}
 
 
 def main() -> None:

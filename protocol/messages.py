@@ -316,6 +316,7 @@ class JobInfo:
     gaussians: Count = 0
     vertices: Count = 0
     mesh_seq: Count = 0             # newest mesh that mesh.next can give
+    note: Sentence = ""             # about the job, such as how much memory it takes
     error: Sentence = ""            # why it failed
     hint: Sentence = ""             # what to do
     created: Annotated[float, Number(0.0)] = 0.0   # seconds since 1970, UTC

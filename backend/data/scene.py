@@ -47,23 +47,40 @@ class View:
 
     def target(self, background: Tensor) -> Tensor:
         """What a render over `background` [3] should look like: [3, H, W] float32 on background's device."""
-        image = self.image.to(background.device).permute(2, 0, 1).float() / 255
+        image = self.image.to(background.device, non_blocking=background.is_cuda).permute(2, 0, 1).float() / 255
         if self.mask is None:
             return image.contiguous()
-        empty = 1 - self.mask.to(background.device).float() / 255
+        empty = 1 - self.mask.to(background.device, non_blocking=background.is_cuda).float() / 255
         return (image + background.float()[:, None, None] * empty).clamp(0, 1)
 
     def half(self) -> View:
         """The same view at half the resolution (sizes rounded down), made anew at each call."""
         width, height = max(1, self.camera.width // 2), max(1, self.camera.height // 2)
-        image = torch.from_numpy(resize(self.image.cpu().numpy(), width, height))
-        mask = None if self.mask is None else torch.from_numpy(resize(self.mask.cpu().numpy(), width, height))
-        return View(self.camera.resized(width, height), self.uid, image, mask).to(self.image.device)
+        camera = self.camera.resized(width, height)
+        return View(camera, self.uid, *(_resized(picture, width, height) for picture in (self.image, self.mask)))
 
-    def to(self, device: torch.device | str) -> View:
-        """The view with its camera and pictures on `device`."""
-        mask = None if self.mask is None else self.mask.to(device)
-        return View(self.camera.to(device), self.uid, self.image.to(device), mask)
+    def to(self, device: torch.device | str, pictures: torch.device | str | None = None) -> View:
+        """The view with its camera on `device`, and its pictures there or on `pictures`.
+
+        For a GPU whose pictures stay on the CPU they are put into pinned memory, from which copies do not wait.
+        """
+        pictures = torch.device(device if pictures is None else pictures)
+        pinned = pictures.type == "cpu" and torch.device(device).type == "cuda"
+
+        def moved(picture: Tensor | None) -> Tensor | None:
+            if picture is None or pinned:
+                return None if picture is None else picture.pin_memory()
+            return picture.to(pictures, non_blocking=pictures.type == "cuda")
+
+        return View(self.camera.to(device), self.uid, moved(self.image), moved(self.mask))
+
+
+def _resized(picture: Tensor | None, width: int, height: int) -> Tensor | None:
+    """A picture at another size, in the same place."""
+    if picture is None:
+        return None
+    smaller = torch.from_numpy(resize(picture.cpu().numpy(), width, height))
+    return smaller.pin_memory() if picture.is_pinned() else smaller.to(picture.device)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +107,10 @@ class Scene:
         """1.1 times the largest distance of a training camera from their mean, world units (spec training.md, 1.5)."""
         return camera_extent([view.camera for view in self.train])
 
-    def to(self, device: torch.device | str) -> Scene:
-        """The scene with its views on `device`; points and colours are arrays, and stay."""
-        return replace(self, train=[view.to(device) for view in self.train],
-                       test=[view.to(device) for view in self.test])
+    def to(self, device: torch.device | str, pictures: torch.device | str | None = None) -> Scene:
+        """The scene with its views on `device`, as `View.to`; points and colours are arrays, and stay."""
+        return replace(self, train=[view.to(device, pictures) for view in self.train],
+                       test=[view.to(device, pictures) for view in self.test])
 
 
 def camera_extent(cameras: list[Camera]) -> float:
@@ -170,8 +187,7 @@ def _load_views(path: Path, images: list[PosedImage], config: DataConfig) -> lis
     for camera, rgb, mask, straight in loaded:
         if mask is not None and (straight or cut):
             rgb = premultiply(rgb, mask)
-        image = torch.from_numpy(rgb).to(config.data_device)
-        views.append((camera, image, None if mask is None else torch.from_numpy(mask).to(config.data_device)))
+        views.append((camera, torch.from_numpy(rgb), None if mask is None else torch.from_numpy(mask)))
     return views
 
 

@@ -74,7 +74,8 @@ def beyond_masks(depth: Tensor, view, carve: bool) -> Tensor:
     """
     if view.mask is None or not carve:
         return depth
-    empty = F.max_pool2d(view.mask[None, None].float(), 3, stride=1, padding=1)[0, 0] == 0
+    mask = view.mask.to(depth.device, non_blocking=depth.is_cuda)
+    empty = F.max_pool2d(mask[None, None].float(), 3, stride=1, padding=1)[0, 0] == 0
     return torch.where(empty, torch.full_like(depth, FAR), depth)
 
 
@@ -97,7 +98,8 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneSca
         weight = torch.zeros_like(value)
         colors = torch.zeros_like(points)
         for view in views:
-            depth = mesh_depth(verts, faces, view.camera, scale) * _opaque(view)
+            depth = mesh_depth(verts, faces, view.camera, scale)
+            depth = depth * _opaque(view, depth)
             fuse_colors(points, depth, view.target(black), view.camera.viewmat, view.camera.K, value, weight, colors,
                         truncation, near=scale.mesh_near, far=scale.mesh_far)
         return colors, weight > 0
@@ -108,6 +110,6 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneSca
     return colors
 
 
-def _opaque(view) -> Tensor | int:
+def _opaque(view, like: Tensor) -> Tensor | int:
     """1 where the photo shows the object alone [H, W]; at a masked object's outline the background is mixed in."""
-    return 1 if view.mask is None else (view.mask == 255).float()
+    return 1 if view.mask is None else (view.mask.to(like.device, non_blocking=like.is_cuda) == 255).to(like.dtype)

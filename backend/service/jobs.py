@@ -29,7 +29,7 @@ from .files import tail
 from .launcher import Launcher, Worker
 from .snapshots import sequence
 from .store import Store
-from .words import Ended, GaveUp, Progressed, SnapshotWritten, Word
+from .words import Ended, GaveUp, Noted, Progressed, SnapshotWritten, Word
 
 log = logging.getLogger(__name__)
 
@@ -222,6 +222,8 @@ class Jobs:
                 if job.wish:
                     del fields["stage"]
                 self._change(job, durable=time.monotonic() - job.saved_at > SAVE_EVERY_S, **fields)
+            case Noted():
+                self._change(job, note=word.text)
             case SnapshotWritten():
                 self._change(job, durable=False, mesh_seq=max(word.seq, job.info.mesh_seq))
             case Ended():

@@ -31,6 +31,12 @@ class Progressed:
 
 
 @dataclass(frozen=True, slots=True)
+class Noted:
+    """A sentence for whoever watches."""
+    text: Sentence
+
+
+@dataclass(frozen=True, slots=True)
 class SnapshotWritten:
     seq: Count
     mesh: Annotated[str, Choice(MESH_KINDS)]     # "kind" tells words apart
@@ -52,9 +58,9 @@ class GaveUp:
     hint: Sentence = ""
 
 
-Word = Progressed | SnapshotWritten | Ended | GaveUp
+Word = Progressed | Noted | SnapshotWritten | Ended | GaveUp
 _RECORDS = {record.kind: record for record in (
-    Record(Progressed, "progress"), Record(SnapshotWritten, "snapshot"), Record(Ended, "ended"),
+    Record(Progressed, "progress"), Record(Noted, "note"), Record(SnapshotWritten, "snapshot"), Record(Ended, "ended"),
     Record(GaveUp, "gave up"))}
 
 

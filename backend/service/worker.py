@@ -6,8 +6,8 @@
 stdin: "stop" (in fact anything) asks for a checkpoint and the end; so does its end, for then the server is gone.
 stdout: words (words.py); whatever else libraries print there goes to stderr. stderr: the job's log.
 
-A runner is `run(folder, device, should_stop) -> Iterator[Progress | Snapshot | Finished]`, the events of
-`milo.backend.training`. The seam is there for other launchers and for tests.
+A runner is `run(folder, device, should_stop) -> Iterator[Event]`, the events of `milo.backend.training`. The seam is
+there for other launchers and for tests.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from milo.backend.training.errors import TrainingError
-from milo.backend.training.events import Finished, Progress, Snapshot
+from milo.backend.training.events import Event, Finished, Notice, Progress, Snapshot
 from milo.protocol import ProtocolError
 
 from .blobs import Blobs
@@ -32,7 +32,7 @@ from .files import is_full, lock
 from .job_folder import build_scene, read_request
 from .mesh_files import Mesh
 from .snapshots import remove_unfinished, sequence, write_snapshot
-from .words import Ended, GaveUp, Progressed, SnapshotWritten, say
+from .words import Ended, GaveUp, Noted, Progressed, SnapshotWritten, say
 
 RUNNER = "milo.backend.service.worker:reconstruct_scene"
 INTERVAL_KEY = "service.snapshot_interval_s"   # a setting of the job: seconds between live meshes
@@ -42,8 +42,7 @@ PROGRESS_EVERY_S = 0.2
 ORPHAN_S = 600.0                               # an orphan that has not saved by then is stuck
 
 
-def reconstruct_scene(folder: Path, device: str,
-                      should_stop: Callable[[], bool]) -> Iterator[Progress | Snapshot | Finished]:
+def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]) -> Iterator[Event]:
     """The runner of the product: load the scene and the settings, train."""
     from milo.backend.config import load_config
     from milo.backend.data.scene import load_scene
@@ -141,6 +140,8 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
         reporter = Reporter(folder, pipe, float(request.settings.get(INTERVAL_KEY, INTERVAL_S)))
         for event in run(folder, device, should_stop):
             match event:
+                case Notice():
+                    say(pipe, Noted(event.text))
                 case Progress():
                     reporter.progress(event)
                 case Snapshot():
@@ -159,11 +160,13 @@ def explain(error: Exception) -> GaveUp:
     """A failure as a sentence for the panel, and what to do."""
     text = str(error).strip().splitlines()[0][:1000] if str(error).strip() else type(error).__name__
     hint = getattr(error, "hint", "")
+    if isinstance(error, TrainingError) and not is_full(error.__cause__):
+        return GaveUp(text, "")
     if isinstance(error, MemoryError) or "out of memory" in text.lower() or "can't allocate memory" in text.lower():
         return GaveUp(f"Out of memory: {text}", "Use fewer or smaller photos, or a smaller preset, then resume.")
     if is_full(error) or is_full(error.__cause__):
         return GaveUp("The backend's disk is full.", "Free space on the backend, then resume.")
-    if isinstance(error, TrainingError | ProtocolError | ValueError | FileNotFoundError):
+    if isinstance(error, ProtocolError | ValueError | FileNotFoundError):
         return GaveUp(text, hint if isinstance(hint, str) and hint not in text else "")
     return GaveUp(f"{type(error).__name__}: {text}", "The job's log says more.")
 

@@ -6,8 +6,10 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import Tensor
 
 from .errors import TrainingError, writing
 
@@ -37,6 +39,17 @@ def save_checkpoint(folder: Path, state: dict, keep: int = 2) -> Path:
         for old in checkpoints(folder)[:-keep]:
             old.unlink()
     return path
+
+
+def on_device(state: Any, device: torch.device) -> Any:
+    """Plain containers with their tensors on `device`: a run may go on where it did not begin."""
+    if isinstance(state, Tensor):
+        return state.to(device)
+    if isinstance(state, dict):
+        return {key: on_device(value, device) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(on_device(value, device) for value in state)
+    return state
 
 
 def checkpoints(folder: Path) -> list[Path]:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a reconstruction tells whoever watches: a stream of these three."""
+"""What a reconstruction tells whoever watches: a stream of these."""
 
 from __future__ import annotations
 
@@ -26,6 +26,13 @@ class Progress:
     psnr: float | None        # dB on the held-out views, when last evaluated
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A sentence for the user, such as how much memory will be needed."""
+
+    text: str
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """A mesh to look at, in the scene's own world frame."""
@@ -47,3 +54,6 @@ class Finished:
     seconds: dict[str, float]    # by stage, over all sessions of this run
     psnr: float | None           # dB on the held-out views
     stopped: bool
+
+
+Event = Notice | Progress | Snapshot | Finished

@@ -27,9 +27,11 @@ from milo.cuda_ext.depth_normals import depth_normal_loss
 from milo.cuda_ext.splats import rasterize_train
 
 from . import schedule
+from .checkpoint import on_device
 from .depth_order import DepthOrder, weight_at
 from .errors import TrainingError
 from .photo_loss import PhotoLoss
+from .photo_stream import photo_device
 from .views import ViewStack, stacked
 
 
@@ -56,11 +58,11 @@ class Training:
                  on_event: Callable[[int, str], None] = lambda k, name: None):
         self.device = torch.device(device)
         require_rasterizer(config.mesh.rasterizer, self.device)
-        scene = scene.to(self.device)
+        scene = scene.to(self.device, photo_device(config.data.data_device, scene.train + scene.test, self.device))
         self.scene, self.config, self.on_event = scene, config, on_event
         self.scale = scene_scale(config, scene.extent)
         self.generator = torch.Generator().manual_seed(config.run.seed)
-        self.views = ViewStack(scene.train, config.schedule.flush_views, self.generator)
+        self.views = ViewStack(scene.train, config.schedule.flush_views, self.generator, self.device)
         self.background = torch.full((3,), 1.0 if config.data.white_background else 0.0, device=self.device)
         self.photo_loss = PhotoLoss(config, scene.train, self.background, self.generator)
         if config.loss.depth_order:
@@ -252,14 +254,15 @@ class Training:
                 "mesh": self.mesh.state_dict()}
 
     def load_state_dict(self, state: dict) -> None:
-        """Inverse of state_dict, for the same scene and configuration."""
+        """Inverse of state_dict, for the same scene and configuration, on whatever device it was made."""
+        self.generator.set_state(state["generator"])   # a generator of the CPU, wherever the Gaussians are
+        state = on_device(state, self.device)
         self.iteration = state["iteration"]
         gaussians = Gaussians(state["gaussians"], state["sh_degree"])
         self.population.restart(gaussians)
         self.population.optimizer.load_state_dict(state["optimizer"])
         self.population.statistics.load_state_dict(state["statistics"])
         self.views.load_state_dict(state["views"])
-        self.generator.set_state(state["generator"])
         self.photo_loss.load_state_dict(state["photos"])
         chosen = state["mesh"].get("chosen")
         self.mesh.load_state_dict(state["mesh"], PIVOTS * (len(gaussians) if chosen is None else len(chosen)))

@@ -20,17 +20,21 @@ from milo.cuda_ext.native import native
 
 from . import checkpoint, snapshots
 from .errors import TrainingError, writing
-from .events import Finished, Progress, Snapshot
+from .events import Event, Finished, Notice, Progress, Snapshot
 from .loop import Step, Training
+from .memory import forecast, is_out_of_memory, out_of_memory
+from .metrics import Metrics
 from .run_directory import RunDirectory
 
 LOG_INTERVAL = 10   # iterations between lines of the metrics
+# What a resumed run may have otherwise: how long it goes on, and what has to be lowered when memory ran out.
+MAY_CHANGE = ("schedule.iterations", "data.data_device", "model.max_gaussians", "mesh.max_points")
 COST = {"splats": 1.0, "mesh": 2.5, "refine": 4.0}   # of an iteration, about; for the time left in stages to come
 
 
 def reconstruct(scene: Scene, config: Config, run_dir: str | Path, *, device: str = "cpu",
                 should_stop: Callable[[], bool] = lambda: False,
-                resume: bool = True) -> Iterator[Progress | Snapshot | Finished]:
+                resume: bool = True) -> Iterator[Event]:
     """Photos to splats and mesh, step by step.
 
     Args:
@@ -43,7 +47,8 @@ def reconstruct(scene: Scene, config: Config, run_dir: str | Path, *, device: st
             there is deleted.
 
     Yields:
-        a Progress after each step, Snapshots now and then, and one Finished at the end.
+        a Notice of the memory that will be needed, a Progress after each step, Snapshots now and then, and one Finished
+        at the end.
 
     Raises:
         TrainingError: the run cannot go on; the message says why and what to do.
@@ -58,16 +63,28 @@ class _Run:
                  should_stop: Callable[[], bool], resume: bool):
         self.scene, self.config, self.directory = scene, config, directory
         self.device, self.should_stop, self.resume = device, should_stop, resume
-        self.pending: list[dict] = []       # lines for the metrics
+        self.metrics = Metrics(directory)
         self.seconds: dict[str, float] = {}
         self.psnr: float | None = None
         self.vertices = 0
         self.saved_at = -1                  # iteration of the newest checkpoint
+        self.stage = "loading"
+        self.training: Training | None = None
 
-    def events(self) -> Iterator[Progress | Snapshot | Finished]:
+    def events(self) -> Iterator[Event]:
         """The stream of `reconstruct`."""
+        try:
+            yield from self._events()
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            iteration = self.training.iteration if self.training else 0
+            raise out_of_memory(self.config, self.device, self.stage, iteration, self.saved_at) from error
+
+    def _events(self) -> Iterator[Event]:
         torch.set_num_threads(1)   # the work is in our kernels, whose threads torch's would only hold up
         native.set_num_threads(self.config.run.threads)
+        yield Notice(forecast(self.scene, self.config, self.device))
         yield Progress("loading", 0, self.config.schedule.iterations, None, 0, 0, None, None)
         self._timed("loading", self._load)
         yield from self._train()
@@ -90,11 +107,13 @@ class _Run:
             if changed:
                 raise TrainingError(f"The checkpoints in {self.directory.checkpoints} were made with other settings "
                                     f"({', '.join(changed)}). Give another folder, or start afresh (--fresh).")
+            if state["config"]["mesh"]["max_points"] != self.config.mesh.max_points:
+                state["training"]["mesh"] = {}   # pivots are chosen anew
             self.training.load_state_dict(state["training"])
             self.seconds, self.psnr = dict(state["seconds"]), state["psnr"]
             self.saved_at = state["iteration"]
         self.directory.start_metrics(self.training.iteration)
-        self.pending.clear()
+        self.metrics.forget()
         self.directory.write_json("config.json", self.config.to_dict())
 
     # -- training ----------------------------------------------------------------------------------------------------
@@ -107,7 +126,9 @@ class _Run:
             step = self._timed(stage, training.step)
             k = step.iteration
             self.vertices = step.vertices or self.vertices
-            loss = self._log(step) if k % LOG_INTERVAL == 0 or k == last else None
+            if k % LOG_INTERVAL == 0 or k == last:
+                self._log(step)
+            loss = self.metrics.newest_loss()
             eta = pace.tick(COST[stage]) * self._work_left(k)
             yield Progress(stage, k, last, loss, len(training.gaussians), self.vertices, eta, self.psnr)
             if k in run.evaluate_at or k == last:
@@ -119,7 +140,7 @@ class _Run:
             if (run.checkpoint_interval and k % run.checkpoint_interval == 0) or k == last:
                 self._checkpoint()
             pace.restart()
-        self._flush()
+        self.metrics.flush()
 
     def _work_left(self, k: int) -> float:
         """Work after iteration k, in iterations of the splat stage."""
@@ -128,34 +149,23 @@ class _Run:
         return (last - k - mesh) + COST["mesh"] * mesh + COST["refine"] * self.config.extract.refine_iters
 
     def _note(self, k: int, name: str) -> None:
-        self.pending.append({"iteration": k, "event": name, "gaussians": len(self.training.gaussians) if k else 0})
+        self.metrics.add({"iteration": k, "event": name, "gaussians": len(self.training.gaussians) if k else 0})
 
-    def _log(self, step: Step) -> float:
-        loss = float(step.loss)
-        if loss != loss:
-            raise TrainingError(f"The loss is not a number any more at iteration {step.iteration}. Resume from the "
-                                "last checkpoint, with lower learning rates if it happens again.")
-        terms = {name: float(value) for name, value in step.terms.items()}
-        self.pending.append({"iteration": step.iteration, "loss": loss, "gaussians": len(self.training.gaussians),
-                             "vertices": step.vertices, "seconds": round(sum(self.seconds.values()), 3)} | terms)
-        if len(self.pending) >= 50:
-            self._flush()
-        return loss
-
-    def _flush(self) -> None:
-        self.directory.add_metrics(self.pending)
-        self.pending.clear()
+    def _log(self, step: Step) -> None:
+        self.metrics.add_step({"iteration": step.iteration, "gaussians": len(self.training.gaussians),
+                               "vertices": step.vertices, "seconds": round(sum(self.seconds.values()), 3)},
+                              {"loss": step.loss, **step.terms})
 
     def _evaluate(self) -> None:
         self.psnr = snapshots.held_out_psnr(self.training)
         if self.psnr is not None:
-            self.pending.append({"iteration": self.training.iteration, "psnr": self.psnr})
+            self.metrics.add({"iteration": self.training.iteration, "psnr": self.psnr})
 
     def _photos(self) -> list[str]:
         return [view.camera.name for view in self.scene.train]
 
     def _checkpoint(self) -> None:
-        self._flush()
+        self.metrics.flush()
         if self.training.iteration == self.saved_at:
             return
         state = {"iteration": self.training.iteration, "training": self.training.state_dict(),
@@ -167,7 +177,7 @@ class _Run:
 
     # -- extraction and files ----------------------------------------------------------------------------------------
 
-    def _extract(self) -> Iterator[Progress | Snapshot | Finished]:
+    def _extract(self) -> Iterator[Event]:
         training, gaussians = self.training, self.training.gaussians
         logits = gaussians.base_occupancy + gaussians.occupancy_shift.detach()
         extracting = mesh_of(gaussians.splats().detach(), logits, training.scene.train, self.config, training.scale,
@@ -199,16 +209,18 @@ class _Run:
             write_mesh(self.directory.mesh, verts, faces, colors)
 
     def _finished(self, stopped: bool) -> Finished:
-        self._flush()
+        self.metrics.flush()
         seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
         self.directory.write_json("run.json", {
             "scene": self.scene.name, "scene_path": str(self.scene.path.resolve()), "stopped": stopped,
             "iteration": self.training.iteration, "psnr": self.psnr, "gaussians": len(self.training.gaussians),
             "vertices": self.vertices, "splat_near": self.training.scale.splat_near, "seconds": seconds,
+            "delaunay_blocked_s": round(self.training.mesh.triangulation.blocked_s, 3),
             "peak_memory_bytes": peak_memory()})
         return Finished(self.directory.splats, self.directory.mesh, seconds, self.psnr, stopped)
 
     def _timed(self, stage: str, work: Callable):
+        self.stage = stage
         start = time.perf_counter()
         try:
             return work()
@@ -217,10 +229,10 @@ class _Run:
 
 
 def _differences(before: dict, now: dict) -> list[str]:
-    """Settings that shaped the training so far and differ; how long it goes on and what follows may change."""
+    """Settings that shaped the training so far and differ."""
     return [f"{section}.{key}" for section in before if section not in ("format", "extract", "tsdf", "dtu", "run")
             for key, value in before[section].items()
-            if now[section].get(key) != value and (section, key) != ("schedule", "iterations")]
+            if now[section].get(key) != value and f"{section}.{key}" not in MAY_CHANGE]
 
 
 class _Pace:

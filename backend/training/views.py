@@ -12,6 +12,8 @@ from torch import Tensor
 from milo.backend.data.cameras import Camera
 from milo.backend.data.scene import View
 
+from .photo_stream import PhotoStream
+
 
 class ViewStack:
     """Views in random order, epoch by epoch.
@@ -20,10 +22,13 @@ class ViewStack:
         views: training views; their uid is their index.
         flush: begin a new epoch when the resolution changes; else the old one is used up first (Q5).
         generator: draws.
+        device: where drawn views shall have their pictures.
     """
 
-    def __init__(self, views: Sequence[View], flush: bool, generator: torch.Generator):
+    def __init__(self, views: Sequence[View], flush: bool, generator: torch.Generator,
+                 device: str | torch.device = "cpu"):
         self.full, self.flush, self.generator = list(views), flush, generator
+        self.stream = PhotoStream(torch.device(device))
         self.order: list[int] = []
         self.order_is_half = False
 
@@ -41,7 +46,8 @@ class ViewStack:
         if not self.order or (self.flush and half != self.order_is_half):
             self.order = torch.randperm(len(self.full), generator=self.generator).tolist()
             self.order_is_half = half
-        return self.at(self.order_is_half)[self.order.pop()]
+        views = self.at(self.order_is_half)
+        return self.stream.take(views[self.order.pop()], views[self.order[-1]] if self.order else None)
 
     def state_dict(self) -> dict:
         """What is left of the epoch."""

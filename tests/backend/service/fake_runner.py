@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from milo.backend.service.job_folder import read_request
-from milo.backend.training.events import Finished, Progress, Snapshot
+from milo.backend.training.events import Finished, Notice, Progress, Snapshot
 
 
 def sheet(triangles: int, height: float):
@@ -38,6 +38,7 @@ def run(folder: Path, device: str, should_stop):
     print("hello from the fake runner", flush=True)
     if told.get("deaf"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    yield Notice("This takes about as much memory as a fake needs.")
     for iteration in range(first + 1, iterations + 1):
         time.sleep(told.get("step_s", 0.02))
         if told.get("chatter"):
