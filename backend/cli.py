@@ -92,11 +92,12 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for all of this machine's.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="TCP port; 0 takes a free one.")] = 0,
     parent: Annotated[int | None, typer.Option(help="End when the process with this id ends.")] = None,
+    device: Annotated[list[str] | None, typer.Option(help="auto, cpu or cuda; repeat for a job on each.")] = None,
 ) -> None:
     """Serve Blender: take scenes, run jobs, stream meshes."""
     from milo.backend.service.server import serve as run_server
 
-    run_server(home, host, port, parent=parent)
+    run_server(home, host, port, parent=parent, devices=tuple(device or ["auto"]))
 
 
 @app.command()

@@ -5,9 +5,10 @@
     make bench-gpu BENCH="--part suzanne --seed 0 --seed 1 --seed 2"
 
 Parts, in this order: check (the quick ones of the tests that need a GPU), ops (single ops), suzanne, fox (default
-preset, every eighth photo held out), dense (fox with all Gaussians that matter). All of them if none is named; a scene
-that is not on the disk is skipped. Scenes: examples/suzanne, and $MILO_BENCH_FOX or --fox. Parts run in processes of
-their own, and one that fails stops no other.
+preset, every eighth photo held out), dense (fox with all Gaussians that matter), service (suzanne once more, by the
+extension's connection over real sockets). All of them if none is named; a scene that is not on the disk is skipped.
+Scenes: examples/suzanne, and $MILO_BENCH_FOX or --fox. Parts run in processes of their own, and one that fails stops no
+other.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ QUICK_TESTS = ("tests/cuda_ext/cuda/test_on_a_gpu.py", "tests/cuda_ext/splats/te
 MODULES = {"ops": ("bench.gpu_ops", "bench.raster_gpu")}
 INDOOR = "densify.importance=indoor"     # as the reference was run
 RUNS = {"suzanne": ("suzanne", ["default"]), "fox": ("fox", ["default"]), "dense": ("fox", ["default", "dense"])}
-PARTS = ("check", *MODULES, *RUNS)
+PARTS = ("check", *MODULES, *RUNS, "service")
 
 
 def main() -> int:
@@ -39,6 +40,9 @@ def main() -> int:
         print(f"\n== {part}", flush=True)
         if part == "check":
             ok = _python("-m", "pytest", "-q", "-m", "gpu", *QUICK_TESTS)
+        elif part == "service":
+            settings = [word for setting in args.settings for word in ("--set", setting)]
+            ok = _python("-m", "bench.service_gpu", args.suzanne, "--device", args.device, *settings)
         elif part in MODULES:
             ok = all([_python("-m", module) for module in MODULES[part]])
         else:

@@ -37,6 +37,19 @@ def test_the_reference_is_compared_by_paths_that_exist():
     assert all(set(figures) <= paths for figures in FIGURES.values())
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
+def test_from_the_extensions_connection_to_splats_and_back(tmp_path, device):
+    """Real processes and sockets, no Blender: photos go, meshes of all kinds and a picture of the splats come."""
+    settings = [word for setting in (*SHORT, "run.snapshot_interval=1") for word in ("--set", setting)]
+    command = [sys.executable, "-m", "bench.service_gpu", "--device", device, "--json", tmp_path / "out.json"]
+    done = subprocess.run([*command, *settings], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stdout + done.stderr
+    figures = json.loads((tmp_path / "out.json").read_text())
+    assert figures["meshes"]["provisional"] == figures["meshes"]["final"] == 1 and figures["triangles"] > 100
+    assert 0.1 < figures["picture_drawn"] < 0.95 and figures["picture_ms"] < figures["first_picture_ms"]
+    assert any(what.startswith(f"on {device}: This takes about") for what in figures["seconds"])
+
+
 def test_parts_without_their_scene_are_skipped(tmp_path):
     command = [sys.executable, "-m", "bench.gpu", "--part", "fox", "--fox", tmp_path / "none", "--json",
                tmp_path / "out.json", "--runs", tmp_path / "runs"]

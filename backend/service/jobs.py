@@ -43,6 +43,7 @@ class Job:
     info: JobInfo
     place: int                        # in the queue, for life
     worker: Worker | None = None
+    slot: str = ""                    # of our devices, which it occupies while it has a worker
     key: object = None                # of the worker that may speak; late words of an earlier one are dropped
     wish: str = ""                    # what the end of the worker is to mean: pause, again, cancel, delete, stop
     kill_at: float = float("inf")
@@ -182,13 +183,13 @@ class Jobs:
         """Start the first jobs of the queue on the devices that are free."""
         if self.stopping:
             return
-        busy = {job.info.device for job in self._jobs.values() if job.worker is not None}
+        busy = {job.slot for job in self._jobs.values() if job.worker is not None}
         queued = sorted((job for job in self._jobs.values() if job.info.state == "queued"), key=lambda job: job.place)
         for job, device in zip(queued, [device for device in self.devices if device not in busy]):
             self._launch(job, device)
 
     def _launch(self, job: Job, device: str) -> None:
-        job.wish, job.kill_at, job.ended, job.gave_up = "", float("inf"), None, None
+        job.slot, job.wish, job.kill_at, job.ended, job.gave_up = device, "", float("inf"), None, None
         key = job.key = object()
 
         def on_word(word: Word):
@@ -223,7 +224,7 @@ class Jobs:
                     del fields["stage"]
                 self._change(job, durable=time.monotonic() - job.saved_at > SAVE_EVERY_S, **fields)
             case Noted():
-                self._change(job, note=word.text)
+                self._change(job, note=word.text, device=word.device)
             case SnapshotWritten():
                 self._change(job, durable=False, mesh_seq=max(word.seq, job.info.mesh_seq))
             case Ended():

@@ -35,10 +35,11 @@ def paint_gaussians(file: Path, device: str) -> Callable:
     """The painter of the product."""
     import torch
 
+    from milo.backend.devices import choose_device
     from milo.backend.gaussians.files import load_gaussians
     from milo.backend.rendering.splats import render_view
 
-    near = splat_near(file.parent)
+    device, near = choose_device(device), splat_near(file.parent)
     splats = load_gaussians(file).splats().detach().to(device)
 
     def draw(viewmat, K, size, background):

@@ -47,7 +47,7 @@ LOOPBACK = ("127.0.0.1", "localhost")
 
 
 def serve(home: Path | None = None, host: str = "127.0.0.1", port: int = 0, *, parent: int | None = None,
-          devices: tuple[str, ...] = ("cpu",), runner: str = RUNNER, painter: str | None = None) -> None:
+          devices: tuple[str, ...] = ("auto",), runner: str = RUNNER, painter: str | None = None) -> None:
     """Run the service until it is told to stop (server.stop, SIGTERM, SIGINT) or its parent ends.
 
     Prints "ready tcp://host:port" when it listens, and writes home/connection.json for local clients.
@@ -57,7 +57,7 @@ def serve(home: Path | None = None, host: str = "127.0.0.1", port: int = 0, *, p
         host: address to listen on; "0.0.0.0" for all. Only clients with the key of the connection file are let in.
         port: TCP port, 0 for a free one.
         parent: id of a process; the service ends when it ends.
-        devices: where jobs run, one at a time on each.
+        devices: where jobs run, one at a time on each; "auto" is the GPU where there is one.
         runner: "module:function" in place of the reconstruction (worker.py).
         painter: "module:function" in place of the splat renderer (render_worker.py).
 

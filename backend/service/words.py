@@ -32,8 +32,9 @@ class Progressed:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """A sentence for whoever watches."""
+    """A sentence for whoever watches, and where the job is done."""
     text: Sentence
+    device: Name
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,12 +46,14 @@ def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]
     """The runner of the product: load the scene and the settings, train."""
     from milo.backend.config import load_config
     from milo.backend.data.scene import load_scene
+    from milo.backend.devices import choose_device
     from milo.backend.training.reconstruct import reconstruct
 
     request = read_request(folder)
     settings = {key: value for key, value in request.settings.items() if not key.startswith("service.")}
     config = load_config(request.preset, settings)
     scene = load_scene(folder / "scene", config.data)
+    device = choose_device(device)
     yield from reconstruct(scene, config, folder / "run", device=device, should_stop=should_stop, resume=True)
 
 
@@ -141,7 +143,7 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
         for event in run(folder, device, should_stop):
             match event:
                 case Notice():
-                    say(pipe, Noted(event.text))
+                    say(pipe, Noted(event.text, event.device))
                 case Progress():
                     reporter.progress(event)
                 case Snapshot():

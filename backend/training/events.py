@@ -28,9 +28,10 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A sentence for the user, such as how much memory will be needed."""
+    """A sentence for the user, such as how much memory will be needed, and where the work is done."""
 
     text: str
+    device: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -84,7 +84,7 @@ class _Run:
     def _events(self) -> Iterator[Event]:
         torch.set_num_threads(1)   # the work is in our kernels, whose threads torch's would only hold up
         native.set_num_threads(self.config.run.threads)
-        yield Notice(forecast(self.scene, self.config, self.device))
+        yield Notice(forecast(self.scene, self.config, self.device), self.device)
         yield Progress("loading", 0, self.config.schedule.iterations, None, 0, 0, None, None)
         self._timed("loading", self._load)
         yield from self._train()

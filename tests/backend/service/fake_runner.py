@@ -38,7 +38,7 @@ def run(folder: Path, device: str, should_stop):
     print("hello from the fake runner", flush=True)
     if told.get("deaf"):
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    yield Notice("This takes about as much memory as a fake needs.")
+    yield Notice("This takes about as much memory as a fake needs.", device.replace("auto", "cpu"))
     for iteration in range(first + 1, iterations + 1):
         time.sleep(told.get("step_s", 0.02))
         if told.get("chatter"):
