@@ -51,7 +51,50 @@ def tet_topology(tets, num_points):
     return TetTopology(tets, edges, tet_edges, num_points)
 
 
-def marching_tetrahedra(points, sdf, topology):
+class Crossings(NamedTuple):
+    """Where a surface crosses the edges, as `find_crossings` leaves it."""
+
+    topology: TetTopology
+    found: object           # the driver's
+    counts: Tensor | None   # [3] int32 on the GPU: what the host must know to go on; None where it knows already
+
+
+@torch.no_grad()
+def find_crossings(points, sdf, topology, radii=None):
+    """The first half of `marching_tetrahedra`: it waits for nothing, so that one wait can serve several ops.
+
+        crossings = find_crossings(points, sdf, topology, radii)
+        ...                                                   # what else the GPU has to say
+        counts = crossings.counts.tolist()                    # on a GPU
+        verts, faces, edge_ids = crossed_surface(points, sdf, crossings, counts)
+
+    Arguments and errors as in `marching_tetrahedra`.
+    """
+    check_tensor("points", points, (topology.num_points, 3), _FLOATS)
+    check_tensor("sdf", sdf, (topology.num_points,), (points.dtype,))
+    check_device(points=points, sdf=sdf, topology=topology.tets)
+    if radii is not None:
+        check_tensor("radii", radii, (topology.num_points,), (points.dtype,))
+        check_device(points=points, radii=radii)
+        radii = kernel_ready(radii)
+    found = driver(points).find_crossings(
+        kernel_ready(points), kernel_ready(sdf), radii, topology.tets, topology.edges, topology.tet_edges
+    )
+    return Crossings(topology, found, found.counts)
+
+
+def crossed_surface(points, sdf, crossings, counts=None):
+    """The second half of `marching_tetrahedra`, with the same points and sdf.
+
+    Args:
+        counts: what `crossings.counts` holds, as a list; None: read it here, which waits for the GPU.
+    """
+    if counts is None and crossings.counts is not None:
+        counts = crossings.counts.tolist()
+    return _Surface.apply(points, sdf, crossings, counts)
+
+
+def marching_tetrahedra(points, sdf, topology, radii=None):
     """The surface sdf = 0, with one vertex on each edge whose ends differ in [sdf > 0].
 
     Faces look towards sdf > 0 where tetrahedra are positively oriented. If no tetrahedron lies at the border of the set
@@ -61,34 +104,36 @@ def marching_tetrahedra(points, sdf, topology):
         points: [P, 3] float32 or float64.
         sdf: [P], same dtype; a value of exactly 0 counts as inside.
         topology: of `tet_topology`, for P points.
+        radii: [P], same dtype, or None. With radii, faces with a vertex on an edge longer than its ends' radii together
+            are left out; their vertices are there nevertheless.
 
     Returns:
-        verts [M, 3], in the order of their edges, differentiable in points and sdf (the same to the bit for any number
-        of threads); faces [F, 3] int32, cells with one triangle before cells with two; edge_ids [M] int32, ascending,
-        rows of topology.edges.
+        verts [M, 3], in the order of their edges, differentiable in points and sdf (on the CPU the same to the bit for
+        any number of threads); faces [F, 3] int32, cells with one triangle before cells with two; edge_ids [M] int32,
+        ascending, rows of topology.edges.
 
     Raises:
         ValueError: shapes, dtypes or devices do not agree.
     """
-    check_tensor("points", points, (topology.num_points, 3), _FLOATS)
-    check_tensor("sdf", sdf, (topology.num_points,), (points.dtype,))
-    check_device(points=points, sdf=sdf, topology=topology.tets)
-    return _March.apply(points, sdf, topology.tets, topology.edges, topology.tet_edges)
+    return crossed_surface(points, sdf, find_crossings(points, sdf, topology, radii))
 
 
-class _March(torch.autograd.Function):
+class _Surface(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, points, sdf, tets, edges, tet_edges):
+    def forward(ctx, points, sdf, crossings, counts):
         points, sdf = kernel_ready(points), kernel_ready(sdf)
-        verts, faces, edge_ids = map(torch.as_tensor, driver(points).march(points, sdf, tets, edges, tet_edges))
-        ctx.save_for_backward(points, sdf, edges, edge_ids)
+        verts, faces, edge_ids = map(torch.as_tensor, crossings.found.surface(points, sdf, counts))
+        ctx.save_for_backward(points, sdf, crossings.topology.edges, edge_ids)
         ctx.mark_non_differentiable(faces, edge_ids)
+        ctx.set_materialize_grads(False)
         return verts, faces, edge_ids
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_verts, _faces, _edge_ids):
         points, sdf, edges, edge_ids = ctx.saved_tensors
+        if grad_verts is None:
+            return (None,) * 4
         grad_points, grad_sdf = torch.zeros_like(points), torch.zeros_like(sdf)
         driver(points).march_backward(points, sdf, edges, edge_ids, kernel_ready(grad_verts), grad_points, grad_sdf)
-        return grad_points, grad_sdf, None, None, None
+        return grad_points, grad_sdf, None, None

@@ -9,7 +9,12 @@ would have to wait.
 
     face_id = visibility(verts, faces, viewmat, K, size)
     depth = face_depth(verts, faces, face_id, viewmat, K)
+    normal = face_normals(verts, faces, face_id, viewmat)
     depth = antialias(depth[None], verts, faces, face_id, viewmat, K)[0]
+
+or all of it at once:
+
+    depth, normal, face_id = mesh_maps(verts, faces, viewmat, K, size)
 """
 
 from __future__ import annotations
@@ -46,13 +51,8 @@ def visibility(verts, faces, viewmat, K, size, near=0.01, far=math.inf):
         ValueError: shapes, dtypes or devices do not agree, or faces names a vertex that does not exist.
     """
     _check_mesh(verts, faces)
-    height, width = (int(side) for side in size)
-    if not (0 < height <= _LARGEST_SIDE and 0 < width <= _LARGEST_SIDE):
-        raise ValueError(f"size must be (height, width) from 1 to {_LARGEST_SIDE} pixels, not {tuple(size)}.")
-    if not near > 0:
-        raise ValueError(f"near must be greater than 0, not {near}.")
+    face_id = _new_face_id(verts, size, near)
     camera = _camera(viewmat, K, verts=verts, faces=faces)
-    face_id = torch.empty(height, width, dtype=torch.int32, device=verts.device)
     driver(verts).visibility(
         kernel_ready(verts), kernel_ready(faces), *camera, float(near), float(far), face_id
     )
@@ -145,6 +145,50 @@ def antialias(image, verts, faces, face_id, viewmat, K):
     return _Antialias.apply(image, verts, faces, face_id, *camera)
 
 
+def mesh_maps(verts, faces, viewmat, K, size, near=0.01, far=math.inf, *, antialiased=True):
+    """`visibility`, `face_depth`, `face_normals` and the `antialias` of that depth in one op, with few launches.
+
+    Args:
+        verts, faces, viewmat, K: the mesh and the camera, as above.
+        size, near, far: as in `visibility`.
+        antialiased: blend depth at silhouettes.
+
+    Returns:
+        depth [H, W], normal [3, H, W], face_id [H, W]. Depth and normal are differentiable in verts.
+
+    Raises:
+        ValueError: shapes, dtypes or devices do not agree, or an index is out of range.
+    """
+    _check_mesh(verts, faces)
+    face_id = _new_face_id(verts, size, near)
+    camera = _camera(viewmat, K, verts=verts, faces=faces)
+    depth, normal = _MeshMaps.apply(verts, faces, face_id, *camera, float(near), float(far), antialiased)
+    return depth, normal, face_id
+
+
+class _MeshMaps(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, verts, faces, face_id, viewmat, K, near, far, antialiased):
+        verts, faces = kernel_ready(verts), kernel_ready(faces)
+        depth, normal = verts.new_empty(face_id.shape), verts.new_empty(3, *face_id.shape)
+        sharp = torch.empty_like(depth) if antialiased else depth
+        ctx.pairs = driver(verts).mesh_maps(
+            verts, faces, viewmat, K, near, far, antialiased, face_id, sharp, depth, normal
+        )
+        ctx.save_for_backward(verts, faces, face_id, viewmat, K, sharp)
+        return depth, normal
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, g_depth, g_normal):
+        verts, faces, face_id, viewmat, K, sharp = ctx.saved_tensors
+        g_verts = torch.zeros_like(verts)
+        driver(verts).mesh_maps_backward(
+            verts, faces, face_id, viewmat, K, ctx.pairs, sharp, kernel_ready(g_depth), kernel_ready(g_normal), g_verts
+        )
+        return g_verts, *(None,) * 7
+
+
 class _FaceDepth(torch.autograd.Function):
     @staticmethod
     def forward(ctx, verts, faces, face_id, viewmat, K):
@@ -224,6 +268,16 @@ class _Antialias(torch.autograd.Function):
 def _check_mesh(verts, faces):
     check_tensor("verts", verts, ("V", 3), _FLOATS)
     check_tensor("faces", faces, ("F", 3), (torch.int32,))
+
+
+def _new_face_id(verts, size, near):
+    """Room for the face of each pixel, if size and near are such that there can be any."""
+    height, width = (int(side) for side in size)
+    if not (0 < height <= _LARGEST_SIDE and 0 < width <= _LARGEST_SIDE):
+        raise ValueError(f"size must be (height, width) from 1 to {_LARGEST_SIDE} pixels, not {tuple(size)}.")
+    if not near > 0:
+        raise ValueError(f"near must be greater than 0, not {near}.")
+    return torch.empty(height, width, dtype=torch.int32, device=verts.device)
 
 
 def _check_face_id(face_id):

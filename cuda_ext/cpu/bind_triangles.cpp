@@ -30,6 +30,12 @@ milo::SilhouettePairs pairs_from(const Ids& pixel, const Ids& direction, const I
     return {copy(pixel), copy(direction), copy(edge), copy(s)};
 }
 
+nb::tuple pairs_to_numpy(milo::SilhouettePairs&& pairs) {
+    const size_t count = pairs.s.size();
+    return nb::make_tuple(to_numpy(std::move(pairs.pixel), {count}), to_numpy(std::move(pairs.direction), {count}),
+                          to_numpy(std::move(pairs.edge), {count, 2}), to_numpy(std::move(pairs.s), {count}));
+}
+
 template <class T>
 void bind(nb::module_& m) {
     using Values = Array<T>;
@@ -85,10 +91,42 @@ void bind(nb::module_& m) {
             nb::gil_scoped_release unlocked;
             pairs = milo::silhouette_pairs(seen, face_image(face_id));
         }
-        const size_t count = pairs.s.size();
-        return nb::make_tuple(to_numpy(std::move(pairs.pixel), {count}), to_numpy(std::move(pairs.direction), {count}),
-                              to_numpy(std::move(pairs.edge), {count, 2}), to_numpy(std::move(pairs.s), {count}));
+        return pairs_to_numpy(std::move(pairs));
     });
+    m.def("mesh_maps", [](Values verts, Ids faces, Matrix viewmat, Matrix K, double near, double far, bool antialiased,
+                          Ids face_id, Values sharp, Values depth, Values normal) {
+        const auto seen = mesh<T>(verts, faces, viewmat, K);
+        const int height = int(face_id.shape(0)), width = int(face_id.shape(1));
+        milo::SilhouettePairs pairs;
+        {
+            nb::gil_scoped_release unlocked;
+            milo::visibility(seen, height, width, near, far, face_id.data());
+            milo::face_maps(seen, face_image(face_id), sharp.data(), normal.data());
+            if (antialiased) {
+                pairs = milo::silhouette_pairs(seen, face_image(face_id));
+                milo::antialias(pairs, height, width, 1, sharp.data(), depth.data());
+            }
+        }
+        return antialiased ? pairs_to_numpy(std::move(pairs)) : nb::make_tuple();
+    });
+    m.def("mesh_maps_backward",
+          [](Values verts, Ids faces, Ids face_id, Matrix viewmat, Matrix K, nb::tuple pairs, Values sharp,
+             Values g_depth, Values g_normal, Values g_verts) {
+              const auto seen = mesh<T>(verts, faces, viewmat, K);
+              const int height = int(face_id.shape(0)), width = int(face_id.shape(1));
+              const bool antialiased = pairs.size() > 0;
+              milo::SilhouettePairs found;
+              if (antialiased)
+                  found = pairs_from(nb::cast<Ids>(pairs[0]), nb::cast<Ids>(pairs[1]), nb::cast<Ids>(pairs[2]),
+                                     nb::cast<Array<double>>(pairs[3]));
+              nb::gil_scoped_release unlocked;
+              std::vector<T> g_sharp(antialiased ? sharp.size() : 0);
+              if (antialiased)
+                  milo::antialias_backward(seen, found, height, width, 1, sharp.data(), g_depth.data(), g_sharp.data(),
+                                           g_verts.data());
+              milo::face_maps_backward(seen, face_image(face_id), antialiased ? g_sharp.data() : g_depth.data(),
+                                       g_normal.data(), g_verts.data());
+          });
     m.def("antialias", [](Ids pixel, Ids direction, Ids edge, Array<double> s, Values image, Values out) {
         nb::gil_scoped_release unlocked;
         milo::antialias(pairs_from(pixel, direction, edge, s), int(image.shape(1)), int(image.shape(2)),

@@ -33,3 +33,5 @@ void bind_neighbours(nb::module_& m);
 void bind_filter3d(nb::module_& m);
 void bind_depth_normals(nb::module_& m);
 void bind_launch(nb::module_& m);
+void bind_pivots(nb::module_& m);
+void bind_mesh_losses(nb::module_& m);

@@ -17,4 +17,6 @@ NB_MODULE(MILO_MODULE, m) {
     bind_filter3d(m);
     bind_depth_normals(m);
     bind_launch(m);
+    bind_pivots(m);
+    bind_mesh_losses(m);
 }

@@ -99,7 +99,7 @@ Vec3<T> vec(const T (&p)[3]) {
 
 template <class T>
 Surface<T> march(const TetField<T>& field, Tets tets, const int32_t (*tet_edges)[6], int64_t num_tets) {
-    BitSet positive(field.num_points), crossed(field.num_edges);
+    BitSet positive(field.num_points), crossed(field.num_edges), kept(field.radii ? field.num_edges : 0);
     parallel_for(field.num_points, kGrain, [&](int64_t begin, int64_t end, int) {
         positive.fill(begin, end, [&](int64_t i) { return field.sdf[i] > 0; });
     });
@@ -124,6 +124,12 @@ Surface<T> march(const TetField<T>& field, Tets tets, const int32_t (*tet_edges)
             const Vec3<T> v = marching_vertex(vec(field.points[a]), vec(field.points[b]), field.sdf[a], field.sdf[b]);
             out.insert(out.end(), {v.x, v.y, v.z});
         }
+        if (!field.radii) return;
+        kept.fill(begin, end, [&](int64_t e) {
+            const auto [a, b] = field.edges[e];
+            return crossed[e] &&
+                   within_radii(vec(field.points[a]), vec(field.points[b]), field.radii[a], field.radii[b]);
+        });
     });
 
     const Ranks vertex(crossed);
@@ -144,8 +150,17 @@ Surface<T> march(const TetField<T>& field, Tets tets, const int32_t (*tet_edges)
             for (int32_t i = 0; i < chosen[triangles]; ++i) {
                 MILO_PREFETCH(tet_edges[begin + (cells[triangles][std::min(i + kAhead, chosen[triangles] - 1)] >> 4)]);
                 const int32_t cell = cells[triangles][i], *const edges = tet_edges[begin + (cell >> 4)];
-                for (int k = 0; k < 3 * triangles; ++k) *face++ = vertex[edges[marching_edge(cell & 15, k)]];
+                for (int first = 0; first < 3 * triangles; first += 3) {
+                    bool whole = true;
+                    for (int k = 0; k < 3; ++k) {
+                        const int32_t edge = edges[marching_edge(cell & 15, first + k)];
+                        whole = whole && (!field.radii || kept[edge]);
+                        face[k] = vertex[edge];
+                    }
+                    if (whole) face += 3;
+                }
             }
+            faces.resize(face - faces.data());
         }
     });
 

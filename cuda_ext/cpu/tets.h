@@ -25,11 +25,13 @@ template <class T>
 struct TetField {
     const T (*points)[3];
     const T* sdf;
+    const T* radii;   // of the points; null: faces are kept whatever their edges' length
     int64_t num_points;
     Edges edges;
     int64_t num_edges;
 };
 
+// Faces are left out if one of their edges' ends lie farther apart than their radii together.  All vertices are there.
 template <class T>
 Surface<T> march(const TetField<T>& field, Tets tets, const int32_t (*tet_edges)[6], int64_t num_tets);
 

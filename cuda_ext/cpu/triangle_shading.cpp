@@ -67,6 +67,48 @@ void face_normals_backward(const SeenMesh<T>& mesh, FaceImage image, const T* g_
 }
 
 template <class T>
+void face_maps(const SeenMesh<T>& mesh, FaceImage image, T* depth, T* normal) {
+    const int64_t pixels = int64_t(image.height) * image.width;
+    const auto put = [&](int64_t p, double z, Vec3<double> n) {
+        depth[p] = static_cast<T>(z);
+        normal[p] = static_cast<T>(n.x);
+        normal[p + pixels] = static_cast<T>(n.y);
+        normal[p + 2 * pixels] = static_cast<T>(n.z);
+    };
+    each_pixel(
+        mesh, image,
+        [&](int64_t p, const CurrentFace<T>& face, Vec2<double> ray) {
+            put(p, hit(face.triangle, ray).depth(face.triangle), unit_normal(face.triangle));
+        },
+        [&](int64_t p) { put(p, 0, {0, 0, 0}); });
+}
+
+template <class T>
+void face_maps_backward(const SeenMesh<T>& mesh, FaceImage image, const T* g_depth, const T* g_normal, T* g_verts) {
+    struct Sum {
+        double factors[3] = {};
+        Vec3<double> normal{0, 0, 0};
+    };
+    const int64_t pixels = int64_t(image.height) * image.width;
+    VertexSums<T> sums(num_bands(image.height), 3, 3 * kBandRows * image.width);
+    each_run<Sum>(
+        mesh, image,
+        [&](int64_t p, const CurrentFace<T>& face, Vec2<double> ray, Sum& sum) {
+            const Hit<double> h = hit(face.triangle, ray);
+            for (int k = 0; k < 3; ++k) sum.factors[k] += g_depth[p] * depth_factor(h, k);
+            sum.normal += Vec3<double>{double(g_normal[p]), double(g_normal[p + pixels]), double(g_normal[p + 2 * pixels])};
+        },
+        [&](int64_t band, const CurrentFace<T>& face, const Sum& sum) {
+            Vec3<double> grad[3] = {};
+            unit_normal_backward(face.triangle, sum.normal, grad);
+            const Vec3<double> n = face.triangle.normal();
+            for (int k = 0; k < 3; ++k)
+                sums.add(band, face.corners[k], mesh.pose.rotate_back(grad[k] + sum.factors[k] * n));
+        });
+    sums.into(g_verts);
+}
+
+template <class T>
 void interpolate(const SeenMesh<T>& mesh, FaceImage image, const T* attributes, int channels, T* out) {
     const int64_t pixels = int64_t(image.height) * image.width;
     each_pixel(
@@ -121,6 +163,8 @@ void interpolate_backward(const SeenMesh<T>& mesh, FaceImage image, const T* att
     template void face_depth_backward(const SeenMesh<T>&, FaceImage, const T*, T*);                      \
     template void face_normals(const SeenMesh<T>&, FaceImage, T*);                                       \
     template void face_normals_backward(const SeenMesh<T>&, FaceImage, const T*, T*);                    \
+    template void face_maps(const SeenMesh<T>&, FaceImage, T*, T*);                                      \
+    template void face_maps_backward(const SeenMesh<T>&, FaceImage, const T*, const T*, T*);             \
     template void interpolate(const SeenMesh<T>&, FaceImage, const T*, int, T*);                         \
     template void interpolate_backward(const SeenMesh<T>&, FaceImage, const T*, int, const T*, T*, T*);
 MILO_INSTANTIATE(float)

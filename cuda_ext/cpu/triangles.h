@@ -68,6 +68,12 @@ void face_normals(const SeenMesh<T>& mesh, FaceImage image, T* normal);
 template <class T>
 void face_normals_backward(const SeenMesh<T>& mesh, FaceImage image, const T* g_normal, T* g_verts);
 
+// Both at once.
+template <class T>
+void face_maps(const SeenMesh<T>& mesh, FaceImage image, T* depth, T* normal);
+template <class T>
+void face_maps_backward(const SeenMesh<T>& mesh, FaceImage image, const T* g_depth, const T* g_normal, T* g_verts);
+
 template <class T>
 void interpolate(const SeenMesh<T>& mesh, FaceImage image, const T* attributes, int channels, T* out);
 template <class T>

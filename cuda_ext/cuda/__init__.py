@@ -14,10 +14,12 @@ from .depth_normals import (
 )
 from .filter3d import least_depth
 from .fusion import carve_labels, fuse_colors, fuse_depth
+from .mesh_losses import view_loss, view_loss_backward
 from .neighbours import mean_sq_distance, nearest
+from .pivots import field, field_backward, pivots, pivots_backward
 from .splats import GeometryFrame, TrainFrame, splat_depth, splat_stats
 from .ssim import image_distance, image_distance_backward
-from .tets import march, march_backward, unique_edges
+from .tets import find_crossings, march_backward, unique_edges
 from .triangles import (
     antialias,
     antialias_backward,
@@ -27,6 +29,8 @@ from .triangles import (
     face_normals_backward,
     interpolate,
     interpolate_backward,
+    mesh_maps,
+    mesh_maps_backward,
     silhouette_pairs,
     visibility,
 )
@@ -35,10 +39,11 @@ GeometryFrame32 = GeometryFrame64 = GeometryFrame
 TrainFrame32 = TrainFrame64 = TrainFrame
 
 __all__ = [
-    "GeometryFrame32", "GeometryFrame64", "TrainFrame32", "TrainFrame64",
-    "antialias", "antialias_backward", "carve_labels", "depth_normals", "depth_normals_backward", "face_depth",
-    "face_depth_backward", "face_normals", "face_normals_backward", "fuse_colors", "fuse_depth", "image_distance",
-    "image_distance_backward", "interpolate", "interpolate_backward", "least_depth", "march", "march_backward",
-    "mean_sq_distance", "nearest", "normal_agreement", "normal_agreement_backward", "silhouette_pairs",
-    "sparse_adam_step", "splat_depth", "splat_stats", "unique_edges", "visibility",
+    "GeometryFrame32", "GeometryFrame64", "TrainFrame32", "TrainFrame64", "antialias", "antialias_backward",
+    "carve_labels", "depth_normals", "depth_normals_backward", "face_depth", "face_depth_backward", "face_normals",
+    "face_normals_backward", "field", "field_backward", "find_crossings", "fuse_colors", "fuse_depth",
+    "image_distance", "image_distance_backward", "interpolate", "interpolate_backward", "least_depth",
+    "march_backward", "mean_sq_distance", "mesh_maps", "mesh_maps_backward", "nearest", "normal_agreement",
+    "normal_agreement_backward", "pivots", "pivots_backward", "silhouette_pairs", "sparse_adam_step", "splat_depth",
+    "splat_stats", "unique_edges", "view_loss", "view_loss_backward", "visibility",
 ]  # fmt: skip

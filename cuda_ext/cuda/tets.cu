@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Marching tetrahedra over a static edge table.  Spec: training.md, 5.5.
 //
-// A warp owns a run of kRun edges or tetrahedra.  `classify` leaves a bit per crossed edge and a code per tetrahedron, and
-// how many each run has; `scan_runs` turns counts into places; then vertices and faces are written where they belong, by
-// warps that first gather the few that count, so that no lane idles.  The vertex of a crossed edge is found by rank: no
-// table of all edges is written.
+// A warp owns a run of kRun edges or tetrahedra.  The classifying kernels leave a bit per crossed edge and a code per
+// tetrahedron, and how much each run has; `scan_runs` turns counts into places; then vertices and faces are written where
+// they belong, by warps that first gather the few that count, so that no lane idles.  The vertex of a crossed edge is found
+// by rank: no table of all edges is written.
 #include "common.cuh"
 #include "marching.h"
 
@@ -13,10 +13,14 @@ using namespace milo;
 namespace {
 
 constexpr int kRun = 512, kWords = kRun / 32, kWarps = 4;   // warps of a block
+constexpr unsigned kKept = 16;           // in a code: the first triangle is kept; twice that: the second
+constexpr unsigned kSecond = 1u << 13;   // in the list of a run's triangles: the second of its tetrahedron
 
-struct EdgeWord {
+struct alignas(16) EdgeWord {
     unsigned crossed;   // bit k: edge 32 w + k
     int before;         // crossed edges in earlier words
+    unsigned kept;      // crossed edges on which faces may hang
+    int unused;
 };
 
 __device__ __forceinline__ int positive(const unsigned* signs, int point) { return signs[point >> 5] >> (point & 31) & 1; }
@@ -26,6 +30,19 @@ __device__ __forceinline__ int rank_below(unsigned bits, int lane) { return __po
 __device__ __forceinline__ int vertex_of(const EdgeWord* words, int edge) {
     const EdgeWord word = words[edge >> 5];
     return word.before + rank_below(word.crossed, edge & 31);
+}
+
+// The edges of a tetrahedron's one or two triangles, from the row of its edges.
+__device__ __forceinline__ void triangle_edges(const int2* row, int code, int (&edge)[6]) {
+    const int2 a = row[0], b = row[1], c = row[2];
+    const int of_tet[6] = {a.x, a.y, b.x, b.y, c.x, c.y};
+#pragma unroll
+    for (int j = 0; j < 6; ++j) {   // no index into registers that varies; unused corners are edge 0
+        const int corner = marching_edge(code, j);
+        edge[j] = of_tet[0];
+#pragma unroll
+        for (int m = 1; m < 6; ++m) edge[j] = corner == m ? of_tet[m] : edge[j];
+    }
 }
 
 // Sum over the lanes before this one, and over all.
@@ -48,45 +65,75 @@ KERNEL pack_signs(const Scalar* sdf, int num_points, unsigned* signs) {
     if (i < num_points && threadIdx.x % 32 == 0) signs[i / 32] = bits;
 }
 
-// runs: [edge runs + 2 tet runs]: crossed edges; then tetrahedra with one triangle; then those with two.
-KERNEL classify(const unsigned* signs, const int2* edges, int num_edges, const int4* tets, int num_tets, EdgeWord* words,
-                unsigned char* codes, int* runs) {
-    const int lane = threadIdx.x % 32, edge_runs = (num_edges + kRun - 1) / kRun, tet_runs = (num_tets + kRun - 1) / kRun;
-    const int warp = static_cast<int>(thread_index() / 32);
-    if (warp < edge_runs) {
-        int count = 0;
+// Which edges are crossed, and which of those are kept; runs [edge runs]: how many are crossed.  radii: null keeps all.
+KERNEL classify_edges(const unsigned* signs, const Scalar* points, const Scalar* radii, const int2* edges, int num_edges,
+                      EdgeWord* words, int* runs) {
+    const int lane = threadIdx.x % 32, run = static_cast<int>(thread_index() / 32);
+    if (run >= (num_edges + kRun - 1) / kRun) return;
+    int count = 0;
 #pragma unroll 4
-        for (int w = 0; w < kWords; ++w) {
-            const int e = warp * kRun + 32 * w + lane;
-            bool crossed = false;
-            if (e < num_edges) {
-                const int2 edge = edges[e];
-                crossed = positive(signs, edge.x) != positive(signs, edge.y);
-            }
-            const unsigned bits = __ballot_sync(kWholeWarp, crossed);
-            if (lane == 0) words[e >> 5].crossed = bits;
-            count += __popc(bits);
+    for (int w = 0; w < kWords; ++w) {
+        const int e = run * kRun + 32 * w + lane;
+        bool crossed = false, kept = false;
+        if (e < num_edges) {
+            const int2 edge = edges[e];
+            crossed = positive(signs, edge.x) != positive(signs, edge.y);
+            kept = crossed && (!radii || within_radii(load3(points, edge.x), load3(points, edge.y), radii[edge.x],
+                                                      radii[edge.y]));
         }
-        if (lane == 0) runs[warp] = count;
-    } else if (warp < edge_runs + tet_runs) {
-        const int run = warp - edge_runs;
-        int ones = 0, twos = 0;
-#pragma unroll 4
-        for (int w = 0; w < kWords; ++w) {
-            const int t = run * kRun + 32 * w + lane;
-            int code = 0;
-            if (t < num_tets) {
-                const int4 v = tets[t];
-                code = positive(signs, v.x) | positive(signs, v.y) << 1 | positive(signs, v.z) << 2 |
-                       positive(signs, v.w) << 3;
-            }
-            codes[t] = static_cast<unsigned char>(code);
-            const int triangles = marching_triangles(code);
-            ones += __popc(__ballot_sync(kWholeWarp, triangles == 1));
-            twos += __popc(__ballot_sync(kWholeWarp, triangles == 2));
-        }
-        if (lane == 0) runs[edge_runs + run] = ones, runs[edge_runs + tet_runs + run] = twos;
+        const unsigned bits = __ballot_sync(kWholeWarp, crossed), kept_bits = __ballot_sync(kWholeWarp, kept);
+        if (lane == 0) words[e >> 5] = {bits, 0, kept_bits, 0};
+        count += __popc(bits);
     }
+    if (lane == 0) runs[run] = count;
+}
+
+// codes: the signs of a tetrahedron's corners, and from kKept on a bit for each of its triangles that is kept.
+// runs [2 tet runs]: kept triangles of tetrahedra with one; then of those with two.
+KERNEL classify_tets(const unsigned* signs, const int4* tets, int num_tets, const int2* tet_edges, const EdgeWord* words,
+                     bool filtered, uint4* codes, int* runs) {
+    __shared__ __align__(16) unsigned char own[kWarps][kRun];
+    __shared__ unsigned short active[kWarps][kRun];
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, run = static_cast<int>(thread_index() / 32);
+    const int tet_runs = (num_tets + kRun - 1) / kRun;
+    if (run >= tet_runs) return;
+    int num_active = 0;
+#pragma unroll 4
+    for (int w = 0; w < kWords; ++w) {
+        const int k = 32 * w + lane, t = run * kRun + k;
+        int code = 0;
+        if (t < num_tets) {
+            const int4 v = tets[t];
+            code = positive(signs, v.x) | positive(signs, v.y) << 1 | positive(signs, v.z) << 2 |
+                   positive(signs, v.w) << 3;
+        }
+        const int triangles = marching_triangles(code);
+        own[warp][k] = static_cast<unsigned char>(code | (triangles > 0 ? kKept : 0) | (triangles > 1 ? 2 * kKept : 0));
+        const unsigned bits = __ballot_sync(kWholeWarp, triangles > 0);
+        if (triangles) active[warp][num_active + rank_below(bits, lane)] = static_cast<unsigned short>(k);
+        num_active += __popc(bits);
+    }
+    __syncwarp();
+    int ones = 0, twos = 0;
+    for (int a = lane; a < num_active; a += 32) {
+        const int k = active[warp][a], code = own[warp][k] & 15;
+        int kept = own[warp][k] / kKept;
+        const bool single = kept == 1;
+        if (filtered) {
+            int edge[6];
+            triangle_edges(tet_edges + 3ll * (run * kRun + k), code, edge);
+            bool whole[6];
+#pragma unroll
+            for (int j = 0; j < 6; ++j) whole[j] = words[edge[j] >> 5].kept >> (edge[j] & 31) & 1;
+            kept &= (whole[0] & whole[1] & whole[2]) | (whole[3] & whole[4] & whole[5]) << 1;
+            own[warp][k] = static_cast<unsigned char>(code | kept * kKept);
+        }
+        (single ? ones : twos) += __popc(kept);
+    }
+    __syncwarp();
+    codes[run * (kRun / 16) + lane] = reinterpret_cast<const uint4*>(own[warp])[lane];
+    ones = warp_sum(ones), twos = warp_sum(twos);
+    if (lane == 0) runs[run] = ones, runs[tet_runs + run] = twos;
 }
 
 // Block s makes the exclusive sums of stretch s of the runs, and its total sums[s].
@@ -112,6 +159,7 @@ KERNEL scan_runs(int* runs, int edge_runs, int tet_runs, int* sums) {
     if (threadIdx.x == 0) sums[blockIdx.x] = before;
 }
 
+// Also completes the words, for `place_faces`.
 KERNEL place_vertices(const Scalar* points, const Scalar* sdf, const int2* edges, int num_edges, EdgeWord* words,
                       const int* runs, Scalar* verts, int* edge_ids) {
     __shared__ unsigned short chosen[kWarps][kRun];   // of the warp's run
@@ -134,55 +182,39 @@ KERNEL place_vertices(const Scalar* points, const Scalar* sdf, const int2* edges
     }
 }
 
-// faces: tetrahedra with one triangle first, then those with two.
-KERNEL place_faces(const int2* tet_edges, const uint4* codes, int num_tets, const EdgeWord* words, const int* one_runs,
-                   const int* two_runs, const int* sums, int* faces) {
-    __shared__ unsigned short chosen[kWarps][kRun];   // of the warp's run: place in it, code << 9
+// faces: those of tetrahedra with one triangle first, then those of tetrahedra with two.
+KERNEL place_faces(const int2* tet_edges, const uint4* codes, int num_tets, const EdgeWord* words, const int* runs,
+                   const int* sums, int* faces) {
+    __shared__ unsigned short chosen[kWarps][2 * kRun];   // triangles: place in the run, code << 9, kSecond
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32, run = static_cast<int>(thread_index() / 32);
-    if (run >= (num_tets + kRun - 1) / kRun) return;
+    const int tet_runs = (num_tets + kRun - 1) / kRun;
+    if (run >= tet_runs) return;
     const uint4 packed = codes[run * (kRun / 16) + lane];   // of 16 tetrahedra
     const unsigned own[4] = {packed.x, packed.y, packed.z, packed.w};
-    unsigned one = 0, two = 0;   // a bit for each
+    int one_count = 0, two_count = 0;
 #pragma unroll
     for (int k = 0; k < 16; ++k) {
-        const int triangles = marching_triangles(own[k / 4] >> 8 * (k % 4) & 15);
-        one |= static_cast<unsigned>(triangles == 1) << k;
-        two |= static_cast<unsigned>(triangles == 2) << k;
+        const unsigned byte = own[k / 4] >> 8 * (k % 4);
+        (marching_triangles(byte & 15) == 1 ? one_count : two_count) += __popc(byte / kKept & 3);
     }
     int ones, twos;
-    int one_place = lanes_before(__popc(one), ones), two_place = ones + lanes_before(__popc(two), twos);
+    int one_place = lanes_before(one_count, ones), two_place = ones + lanes_before(two_count, twos);
 #pragma unroll
     for (int k = 0; k < 16; ++k) {
-        const unsigned code = own[k / 4] >> 8 * (k % 4) & 15;
-        const unsigned short entry = static_cast<unsigned short>(16 * lane + k | code << 9);
-        if (one >> k & 1) chosen[warp][one_place++] = entry;
-        if (two >> k & 1) chosen[warp][two_place++] = entry;
+        const unsigned byte = own[k / 4] >> 8 * (k % 4), code = byte & 15, entry = 16 * lane + k | code << 9;
+        const bool single = marching_triangles(code) == 1;
+        if (byte & kKept) chosen[warp][single ? one_place++ : two_place++] = static_cast<unsigned short>(entry);
+        if (byte & 2 * kKept) chosen[warp][two_place++] = static_cast<unsigned short>(entry | kSecond);
     }
     __syncwarp();
-    const int one_first = one_runs[run], two_first = sums[1] + 2 * two_runs[run];
+    const int one_first = runs[run], two_first = sums[1] + runs[tet_runs + run] - ones;
     for (int k = lane; k < ones + twos; k += 32) {
         const unsigned entry = chosen[warp][k];
-        const int2* row = tet_edges + 3ll * (run * kRun + (entry & (kRun - 1)));
-        const int2 a = row[0], b = row[1], c = row[2];
-        const int vertex[6] = {a.x, a.y, b.x, b.y, c.x, c.y};
-        const int code = entry >> 9;
-        int corner[6];
+        int edge[6];
+        triangle_edges(tet_edges + 3ll * (run * kRun + (entry & (kRun - 1))), entry >> 9 & 15, edge);
+        int* face = faces + 3ll * ((k < ones ? one_first : two_first) + k);
 #pragma unroll
-        for (int j = 0; j < 6; ++j) {   // no index into registers that varies; unused corners are edge 0
-            const int edge = marching_edge(code, j);
-            int chosen_edge = vertex[0];
-#pragma unroll
-            for (int m = 1; m < 6; ++m) chosen_edge = edge == m ? vertex[m] : chosen_edge;
-            corner[j] = chosen_edge;
-        }
-        const bool single = k < ones;
-        int* face = faces + 3ll * (single ? one_first + k : two_first + 2 * (k - ones));
-        int found[6];
-#pragma unroll
-        for (int j = 0; j < 6; ++j) found[j] = j < 3 || !single ? vertex_of(words, corner[j]) : 0;
-#pragma unroll
-        for (int j = 0; j < 6; ++j)
-            if (j < 3 || !single) face[j] = found[j];
+        for (int j = 0; j < 3; ++j) face[j] = vertex_of(words, entry & kSecond ? edge[3 + j] : edge[j]);
     }
 }
 

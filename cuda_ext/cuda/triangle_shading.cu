@@ -73,6 +73,40 @@ KERNEL face_normals_backward(MESH_AND_IMAGE, const Scalar* g_normal, Scalar* g_v
     for (int k = 0; k < 3; ++k) add_gradient(g_verts, pixel.corners[k], mesh.pose.rotate_back(grad[k]));
 }
 
+// Both maps at once; exact [H, W]: the depth unrounded, infinite where nothing is; depth twice, unless second is null.
+KERNEL face_maps(MESH_AND_IMAGE, Scalar* depth, Scalar* second, double* exact, Scalar* normal) {
+    THIS_PIXEL
+    if (p >= pixels) return;
+    Vec3<double> n{0, 0, 0};
+    double z = 0;
+    if (pixel.covered) {
+        n = unit_normal(pixel.triangle);
+        z = hit(pixel.triangle, pixel.ray).depth(pixel.triangle);
+    }
+    depth[p] = static_cast<Scalar>(z);
+    if (second) {
+        second[p] = static_cast<Scalar>(z);
+        exact[p] = pixel.covered ? z : __longlong_as_double(0x7ff0000000000000ll);
+    }
+    normal[p] = static_cast<Scalar>(n.x);
+    normal[p + pixels] = static_cast<Scalar>(n.y);
+    normal[p + 2 * pixels] = static_cast<Scalar>(n.z);
+}
+
+KERNEL face_maps_backward(MESH_AND_IMAGE, const Scalar* g_depth, const Scalar* g_normal, Scalar* g_verts) {
+    THIS_PIXEL
+    double g[6] = {};   // factors of the three corners' depths, gradient of the normal
+    if (pixel.covered) {
+        const Hit<double> h = hit(pixel.triangle, pixel.ray);
+        for (int k = 0; k < 3; ++k) g[k] = g_depth[p] * depth_factor(h, k), g[3 + k] = g_normal[p + k * pixels];
+    }
+    if (!sum_by_key(pixel.key(), g) || !pixel.covered) return;
+    Vec3<double> grad[3] = {};
+    unit_normal_backward(pixel.triangle, Vec3<double>{g[3], g[4], g[5]}, grad);
+    const Vec3<double> n = pixel.triangle.normal();
+    for (int k = 0; k < 3; ++k) add_gradient(g_verts, pixel.corners[k], mesh.pose.rotate_back(grad[k] + g[k] * n));
+}
+
 // attributes [V, C] -> out [C, H, W]
 KERNEL interpolate(MESH_AND_IMAGE, const Scalar* attributes, int channels, Scalar* out) {
     THIS_PIXEL

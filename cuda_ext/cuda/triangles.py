@@ -13,20 +13,66 @@ _QUEUE_BLOCKS = 1024
 
 
 def visibility(verts, faces, viewmat, K, near, far, face_id):
+    words = torch.full((face_id.numel(),), -1, dtype=torch.int64, device=verts.device)
+    _draw(_mesh(verts, faces, viewmat, K), near, far, words, face_id.new_zeros(2), face_id)
+
+
+def _draw(mesh, near, far, words, counts, face_id):
+    """words [H W] int64 start at -1, counts [2] int32 at 0."""
+    verts, faces = mesh[:2]
     kernels = load("triangle_visibility.cu", verts.device, verts.dtype)
-    ints = {"dtype": torch.int32, "device": verts.device}
     height, width = face_id.shape
-    mesh = _mesh(verts, faces, viewmat, K)
     pixels = face_id.numel()
-    words = torch.full((pixels,), -1, dtype=torch.int64, device=verts.device)
     if len(faces):
-        screen = torch.empty(len(verts), 4, **ints)
-        queue, counts = torch.empty(len(faces), **ints), torch.zeros(2, **ints)
+        screen, queue = counts.new_empty(len(verts), 4), counts.new_empty(len(faces))
         target = screen, near, far, height, width, words, queue, counts
         kernels.launch("project_vertices", blocks(len(verts), _BLOCK), _BLOCK, *mesh, near, screen)
         kernels.launch("draw_small", blocks(len(faces), _BLOCK), _BLOCK, *mesh, *target)
         kernels.launch("draw_queued", _QUEUE_BLOCKS, _BLOCK, *mesh, *target)
     kernels.launch("read_faces", blocks(pixels, 256), 256, words, pixels, face_id)
+
+
+def mesh_maps(verts, faces, viewmat, K, near, far, antialiased, face_id, sharp, depth, normal):
+    """Visibility, depth, normals and antialiased depth; returns what `mesh_maps_backward` wants as pairs."""
+    mesh, pixels, grid = _mesh(verts, faces, viewmat, K), face_id.numel(), blocks(face_id.numel(), _BLOCK)
+    room = 2 * pixels if antialiased else 0
+    size, bits = 1 << room.bit_length() if antialiased else 0, blocks(len(verts), 32)
+    # Everything that starts at -1, and everything that starts at 0, in one go each.
+    words = torch.full((pixels + size,), -1, dtype=torch.int64, device=verts.device)
+    zeros = torch.zeros(3 + 2 * bits, dtype=torch.int32, device=verts.device)
+    _draw(mesh, near, far, words[:pixels], zeros[:2], face_id)
+    image = face_id, *face_id.shape
+    exact = torch.empty(face_id.shape, dtype=torch.float64, device=verts.device) if antialiased else None
+    load("triangle_shading.cu", verts.device, verts.dtype).launch(
+        "face_maps", grid, _BLOCK, *mesh, *image, sharp, depth if antialiased else None, exact, normal
+    )
+    if not antialiased:
+        return ()
+    pairs = (
+        face_id.new_empty(room), face_id.new_empty(room), verts.new_empty(room), words[pixels:],
+        face_id.new_empty(size), zeros[2:3],
+    )  # fmt: skip
+    if len(faces):
+        _find_pairs(mesh, image, exact, pairs, zeros[3 : 3 + bits], zeros[3 + bits :])
+        load("triangle_antialias.cu", verts.device, verts.dtype).launch(
+            "antialias", _PAIR_BLOCKS, _BLOCK, *_pairs(pairs), *face_id.shape, 1, sharp, depth
+        )
+    return pairs
+
+
+def mesh_maps_backward(verts, faces, face_id, viewmat, K, pairs, sharp, g_depth, g_normal, g_verts):
+    mesh = _mesh(verts, faces, viewmat, K)
+    if pairs and len(faces):
+        g_sharp = g_depth.clone()
+        load("triangle_antialias.cu", verts.device, verts.dtype).launch(
+            "antialias_backward", _PAIR_BLOCKS, _BLOCK, *mesh, *_pairs(pairs), *face_id.shape, 1, sharp, g_depth,
+            g_sharp, g_verts,
+        )  # fmt: skip
+        g_depth = g_sharp
+    load("triangle_shading.cu", verts.device, verts.dtype).launch(
+        "face_maps_backward", blocks(face_id.numel(), _BLOCK), _BLOCK, *mesh, face_id, *face_id.shape, g_depth,
+        g_normal, g_verts,
+    )  # fmt: skip
 
 
 def face_depth(*mesh_and_image):
@@ -72,15 +118,18 @@ def silhouette_pairs(verts, faces, face_id, viewmat, K):
     if len(faces):
         lows, highs = torch.zeros(2, blocks(len(verts), 32), **ints)
         depth = torch.empty(face_id.shape, dtype=torch.float64, device=verts.device)
-        grid = blocks(face_id.numel(), _BLOCK)
-        kernels.launch("pixel_depths", grid, _BLOCK, *mesh, face_id, height, width, depth)
-        kernels.launch(
-            "find_pairs", grid, _BLOCK, *mesh, face_id, height, width, depth, *_pairs(pairs), lows, highs
-        )
-        kernels.launch(
-            "look_beyond", blocks(len(faces), _BLOCK), _BLOCK, *mesh, lows, highs, *_pairs(pairs)[3:6]
-        )
+        kernels.launch("pixel_depths", blocks(face_id.numel(), _BLOCK), _BLOCK, *mesh, face_id, height, width, depth)
+        _find_pairs(mesh, (face_id, height, width), depth, pairs, lows, highs)
     return pairs
+
+
+def _find_pairs(mesh, image, depth, pairs, lows, highs):
+    """lows, highs: sets of vertices, one bit each, that start empty."""
+    verts, faces = mesh[:2]
+    kernels = load("triangle_antialias.cu", verts.device, verts.dtype)
+    grid = blocks(image[0].numel(), _BLOCK)
+    kernels.launch("find_pairs", grid, _BLOCK, *mesh, *image, depth, *_pairs(pairs), lows, highs)
+    kernels.launch("look_beyond", blocks(len(faces), _BLOCK), _BLOCK, *mesh, lows, highs, *_pairs(pairs)[3:6])
 
 
 def _pairs(pairs):

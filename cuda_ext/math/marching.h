@@ -31,6 +31,13 @@ MILO_HD Vec3<T> marching_vertex(Vec3<T> a, Vec3<T> b, T sdf_a, T sdf_b) {
     return (1 / (size_a + size_b)) * (size_b * a + size_a * b);
 }
 
+// False for an edge longer than what the radii at its ends cover together: faces do not hang on it.
+template <class T>
+MILO_HD bool within_radii(Vec3<T> a, Vec3<T> b, T radius_a, T radius_b) {
+    const T reach = radius_a + radius_b;
+    return dot(b - a, b - a) <= reach * reach;
+}
+
 // The vertex is a + t (b - a) with t = sdf_a / (sdf_a - sdf_b): the same value, smooth at sdf = 0 too.
 template <class T>
 struct MarchingGradient {

@@ -25,12 +25,12 @@ def tet_topology(tets):
     return edges.reshape(-1, 2), tet_edges.reshape(-1, 6)
 
 
-def marching_tetrahedra(points, sdf, tets):
+def marching_tetrahedra(points, sdf, tets, radii=None):
     """points [P, 3], sdf [P], tets [T, 4] -> verts [M, 3], faces [F, 3], edge ids [M]; autograd to points and sdf."""
-    return surface(points, sdf, tets, *tet_topology(tets))
+    return surface(points, sdf, tets, *tet_topology(tets), radii)
 
 
-def surface(points, sdf, tets, edges, tet_edges):
+def surface(points, sdf, tets, edges, tet_edges, radii=None):
     """`marching_tetrahedra` with the edge table given."""
     positive = sdf > 0
     edge_ids = (positive[edges[:, 0]] != positive[edges[:, 1]]).nonzero().flatten()
@@ -52,4 +52,8 @@ def surface(points, sdf, tets, edges, tet_edges):
         cells = count[codes] == n
         corners = table[codes[cells], :n].reshape(-1, 3 * n)
         faces.append(vertex_of_edge[tet_edges[cells].gather(1, corners)].reshape(-1, 3))
-    return verts, torch.cat(faces), edge_ids
+    faces = torch.cat(faces)
+    if radii is not None:
+        kept = (points[a] - points[b]).norm(dim=1) <= radii[a] + radii[b]
+        faces = faces[kept[faces].all(dim=1)]
+    return verts, faces, edge_ids

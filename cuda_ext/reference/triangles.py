@@ -130,3 +130,12 @@ def antialias(image, verts, faces, face_id, viewmat, K):
                 else:
                     out[:, here[0], here[1]] -= (0.5 - s) * difference
     return out
+
+
+def mesh_maps(verts, faces, viewmat, K, size, near=0.01, far=math.inf, *, antialiased=True):
+    """Depth, normal and face id, one after the other."""
+    face_id = visibility(verts, faces, viewmat, K, size, near, far)
+    depth = face_depth(verts, faces, face_id, viewmat, K)
+    if antialiased:
+        depth = antialias(depth[None], verts, faces, face_id, viewmat, K)[0]
+    return depth, face_normals(verts, faces, face_id, viewmat), face_id

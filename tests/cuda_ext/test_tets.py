@@ -129,6 +129,30 @@ def test_sphere_is_watertight_and_outward():
     assert (verts.norm(dim=1) - 0.7).abs().max() < 0.02
 
 
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 1.0])
+def test_faces_on_long_edges_are_left_out(share):
+    """A face needs all its vertices on edges that their ends' radii bridge; vertices stay."""
+    points, tets, topology = triangulated(3000)
+    sdf = random_sdf(len(points))
+    lengths = (points[topology.edges[:, 0].long()] - points[topology.edges[:, 1].long()]).norm(dim=1)
+    radii = (lengths.quantile(share) / 2 * (1 + 1e-9)).repeat(len(points))
+    verts, faces, edge_ids = ours.marching_tetrahedra(points, sdf, topology, radii)
+    every, all_faces, every_id = ours.marching_tetrahedra(points, sdf, topology)
+    assert torch.equal(verts, every) and torch.equal(edge_ids, every_id)
+    _, expected, _ = reference.marching_tetrahedra(points, sdf, tets, radii)
+    assert torch.equal(faces.long(), expected)
+    assert len(faces) == len(all_faces) if share == 1 else len(faces) < len(all_faces)
+
+
+def test_two_halves_make_the_whole():
+    points, _, topology = triangulated(dtype=torch.float32)
+    sdf, radii = random_sdf(len(points), dtype=torch.float32), torch.full((len(points),), 0.1)
+    found = ours.find_crossings(points, sdf, topology, radii)
+    halves = ours.crossed_surface(points, sdf, found)
+    for whole, half in zip(ours.marching_tetrahedra(points, sdf, topology, radii), halves):
+        assert torch.equal(whole, half)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("field", [sphere_sdf, lambda points: random_sdf(len(points), dtype=points.dtype)])
 def test_matches_the_oracle(dtype, field):

@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from milo.cuda_ext import adam, delaunay, depth_normals, filter3d, fusion, ssim, tets, triangles
+from milo.cuda_ext import adam, delaunay, depth_normals, filter3d, fusion, mesh_losses, pivots, ssim, tets, triangles
 
 pytestmark = pytest.mark.gpu
 SIZE = (192, 256)
@@ -86,6 +86,38 @@ def test_the_triangle_rasteriser_waits_for_nothing(waiting_is_an_error):
         run()
 
 
+def test_a_mesh_iteration_waits_once(waiting_is_an_error):
+    """From Gaussians to gradients, but for the size of the mesh."""
+    viewmat, K = camera()
+    viewmat[2, 3] = 3.0
+    generator = torch.Generator().manual_seed(0)
+    means, scales, quats, logits = (
+        torch.randn(400, n, generator=generator).mul(scale).cuda().requires_grad_()
+        for n, scale in ((3, 0.5), (3, 0.02), (4, 1.0), (9, 1.0))
+    )
+    labels, depth = torch.ones(3600, dtype=torch.uint8, device="cuda"), torch.full(SIZE, 3.0, device="cuda")
+    corners = delaunay.delaunay(pivots.pivots(means, scales.abs(), quats)[0].detach()).cuda()
+    topology, base = tets.tet_topology(corners, 3600), torch.zeros_like(logits)
+
+    def before():
+        points, radii = pivots.pivots(means, scales.abs(), quats)
+        sdf, center, label = pivots.field(base, logits, None, labels)
+        return points, sdf, tets.find_crossings(points, sdf, topology, 10 * radii), center + label
+
+    def after(points, sdf, crossings, loss, counts):
+        verts, faces, _ = tets.crossed_surface(points, sdf, crossings, counts)
+        depth_map, normal, _ = triangles.mesh_maps(verts, faces, viewmat, K, SIZE)
+        (loss + sum(mesh_losses.view_loss(depth_map, normal, depth, K, 1.0))).backward()
+
+    counts = before()[2].counts.tolist()
+    after(*before(), counts)
+    assert counts[0] > 100 and counts[1] + counts[2] > 100
+    with waiting_is_an_error:
+        after(*before(), counts)
+    for leaf in (means, scales, quats, logits):
+        assert torch.isfinite(leaf.grad).all() and (leaf.grad != 0).any()
+
+
 def test_large_meshes_look_the_same_on_both_devices():
     """Small faces, queued ones, one over the whole image; silhouettes everywhere."""
     results = []
@@ -115,7 +147,10 @@ def test_many_tetrahedra_give_the_same_surface_on_both_devices():
     results = []
     for device in ("cpu", "cuda"):
         topology = tets.tet_topology(corners.to(device), len(points))
-        results.append([*topology[:3], *tets.marching_tetrahedra(points.to(device), sdf.to(device), topology)])
+        field = points.to(device), sdf.to(device), topology
+        kept = tets.marching_tetrahedra(*field, torch.full((len(points),), 0.04, device=device))[1]
+        results.append([*topology[:3], *tets.marching_tetrahedra(*field), kept])
+        assert 1000 < len(kept) < len(results[-1][4]) - 1000
     for a, b in zip(*results):
         assert a.dtype == b.dtype
         torch.testing.assert_close(a, b.cpu(), rtol=0, atol=1e-6)

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// The losses between the mesh's maps and the Gaussians' depths.  spec: training.md 4.4.  A thread per pixel; only gathers.
+#include "block_sums.cuh"
+#include "mesh_loss.h"
+
+using namespace milo;
+
+#define MAPS                                                                                                      \
+    const Scalar *mesh_depth, const Scalar *mesh_normal, const Scalar *median, const Scalar *expected,            \
+        const double *K, double median_share, double extent, int height, int width
+
+#define THESE_MAPS                                                                                             \
+    const long long pixels = static_cast<long long>(height) * width;                                           \
+    const MeshMaps<Scalar> mesh{mesh_depth, mesh_normal, pixels};                                              \
+    const SplatDepths<Scalar> splats{median, expected, static_cast<Scalar>(median_share), pinhole<Scalar>(K), height, width}; \
+    const long long p = thread_index();                                                                        \
+    const int i = static_cast<int>(p % width), j = static_cast<int>(p / width);
+
+// partials [blocks, 2]: sums of the depth loss and of the normal loss.
+KERNEL view_loss(MAPS, double* partials) {
+    THESE_MAPS
+    double sums[2] = {};
+    if (p < pixels) {
+        const ViewLoss<Scalar> loss = view_loss(mesh, splats, static_cast<Scalar>(extent), i, j);
+        sums[0] = loss.depth, sums[1] = loss.normal;
+    }
+    leave_partial(sums, partials);
+}
+
+// One block.  terms [2]: the sums times factors.
+KERNEL view_loss_terms(const double* partials, int num_partials, double depth_factor, double normal_factor, Scalar* terms) {
+    double sums[2];
+    sum_partials(partials, num_partials, sums);
+    if (threadIdx.x) return;
+    terms[0] = static_cast<Scalar>(depth_factor * sums[0]);
+    terms[1] = static_cast<Scalar>(normal_factor * sums[1]);
+}
+
+// g_depth, g_normal []: gradients of the two terms.  g_median and g_expected [H, W] may be null.
+KERNEL view_loss_backward(MAPS, double depth_factor, double normal_factor, const Scalar* g_depth, const Scalar* g_normal,
+                          Scalar* g_mesh_depth, Scalar* g_mesh_normal, Scalar* g_median, Scalar* g_expected) {
+    THESE_MAPS
+    if (p >= pixels) return;
+    const Scalar by_depth = static_cast<Scalar>(depth_factor) * *g_depth, by_normal = static_cast<Scalar>(normal_factor) * *g_normal;
+    const Scalar slope = by_depth * depth_loss_slope(mesh, splats, static_cast<Scalar>(extent), i, j);
+    const Vec3<Scalar> normal = splats.normal(i, j);
+    const Vec3<Scalar> g = by_normal * normal_loss_slope(mesh, p, normal) * normal;
+    g_mesh_depth[p] = slope;
+    g_mesh_normal[p] = g.x;
+    g_mesh_normal[p + pixels] = g.y;
+    g_mesh_normal[p + 2 * pixels] = g.z;
+    if (g_median)
+        g_median[p] = splats.median_share * (by_normal * normal_loss_by_depth(mesh, splats, median, i, j) - slope);
+    if (g_expected)
+        g_expected[p] = (1 - splats.median_share) * (by_normal * normal_loss_by_depth(mesh, splats, expected, i, j) - slope);
+}
