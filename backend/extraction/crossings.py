@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.mesh.pivots import gaussian_pivots
-from milo.backend.mesh.surface import on_short_edges, triangulate
+from milo.backend.mesh.surface import triangulate
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.tets import marching_tetrahedra
@@ -42,8 +42,7 @@ def cross_and_extract(kind: str, splats: Splats, logits: Tensor, views: Sequence
     topology = triangulate(pivots.points)
     field = point_field(kind, splats, views, DepthMaps(splats, views, scale), config, scale)
     sdf = yield from field.at(pivots.points, "field")
-    _, faces, edge_ids = marching_tetrahedra(pivots.points, sdf, topology)
+    _, faces, edge_ids = marching_tetrahedra(pivots.points, sdf, topology, pivots.radii)
     edges = topology.edges[edge_ids].long()
     verts = yield from bisected(field, pivots.points[edges], sdf[edges] > 0, config.extract.binary_steps)
-    kept = on_short_edges(pivots, topology, edge_ids)[faces.long()].all(dim=1)
-    yield finished(verts, faces[kept], views, config, scale)
+    yield finished(verts, faces, views, config, scale)

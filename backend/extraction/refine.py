@@ -10,12 +10,13 @@ from torch import Tensor
 
 from milo.backend.mesh.fields import occupancy_labels
 from milo.backend.mesh.loop import field_terms, view_terms
-from milo.backend.mesh.occupancy import sdf_from_logits
-from milo.backend.mesh.pivots import gaussian_pivots, to_pivot_order
+from milo.backend.mesh.pivots import gaussian_pivots
 from milo.backend.mesh.surface import extract_surface, triangulate
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.adam import sparse_adam_step
+from milo.cuda_ext.pivots import field
+from milo.cuda_ext.tets import marching_tetrahedra
 
 from .choice import chosen_gaussians
 from .finish import finished
@@ -23,6 +24,8 @@ from .initial import logits_of_field
 from .maps import DepthMaps
 from .point_fields import point_field
 from .steps import ColoredMesh, ExtractStep
+
+LOSS_INTERVAL = 10   # steps between two that tell their loss: on a GPU it costs a wait
 
 
 def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, scale: SceneScale,
@@ -53,29 +56,28 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     logits = logits[rows]
     if settings.init != "learned" or not logits.any():
         kind = "depth_fusion" if settings.init == "learned" else settings.init
-        field = point_field(kind, splats, views, maps, config, scale)
-        logits = yield from logits_of_field(field, pivots, topology, settings)
-    logits = logits.clone().requires_grad_()
-    moments = torch.zeros_like(logits), torch.zeros_like(logits)
+        observed = point_field(kind, splats, views, maps, config, scale)
+        logits = yield from logits_of_field(observed, pivots, topology, settings)
+    base, shift = logits.contiguous(), torch.zeros_like(logits).requires_grad_()
+    moments = torch.zeros_like(shift), torch.zeros_like(shift)
     stack: list[int] = []
     labels = None
     for step in range(settings.refine_iters):
         if not stack:
             stack = torch.randperm(len(views), generator=generator).tolist()
         index = stack.pop()
-        expected, median, visible = maps[index]
-        flat = to_pivot_order(logits)
-        surface = extract_surface(pivots, sdf_from_logits(flat), topology)
         if step % settings.labels_interval == 0:
-            labels = occupancy_labels(pivots.points, surface.verts.detach(), surface.all_faces, views, scale,
-                                      config.mesh.carve_masks)
-        terms = view_terms(config.mesh, surface, views[index], expected, median, scale)
-        terms |= field_terms(config.mesh, logits, flat, labels)
+            verts, faces, _ = marching_tetrahedra(pivots.points, field(base, shift.detach())[0], topology)
+            labels = occupancy_labels(pivots.points, verts, faces, views, scale, config.mesh.carve_masks)
+        expected, median, visible = maps[index]
+        sdf, terms = field_terms(config.mesh, base, shift, labels)
+        surface = extract_surface(pivots, sdf, topology)
+        terms |= view_terms(config.mesh, surface, views[index], expected, median, scale)
         loss = sum(terms.values())
-        (grad,) = torch.autograd.grad(loss, logits)
-        with torch.no_grad():
-            sparse_adam_step(logits, grad, *moments, visible[rows], settings.refine_lr, step + 1)
-        yield ExtractStep("refine", step + 1, settings.refine_iters, float(loss.detach()), len(surface.verts))
-    with torch.no_grad():
-        surface = extract_surface(pivots, sdf_from_logits(to_pivot_order(logits)), topology)
+        (grad,) = torch.autograd.grad(loss, shift)
+        sparse_adam_step(shift, grad, *moments, visible[rows], settings.refine_lr, step + 1)
+        told = step % LOSS_INTERVAL == 0 or step + 1 == settings.refine_iters
+        yield ExtractStep("refine", step + 1, settings.refine_iters, float(loss.detach()) if told else None,
+                          len(surface.verts))
+    surface = extract_surface(pivots, field(base, shift.detach())[0], topology)
     yield finished(surface.verts, surface.faces, views, config, scale)

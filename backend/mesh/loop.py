@@ -13,24 +13,30 @@ from milo.backend.gaussians.pivot_choice import PivotChoice
 from milo.backend.rendering.meshes import render_mesh
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
-from milo.cuda_ext.depth_normals import depth_normals
-from milo.cuda_ext.tets import TetTopology
+from milo.cuda_ext.mesh_losses import view_loss
+from milo.cuda_ext.pivots import field
+from milo.cuda_ext.tets import TetTopology, marching_tetrahedra
 
 from .events import mesh_events
 from .fields import fused_sdf, median_depths, occupancy_labels
-from .losses import center_loss, depth_loss, label_loss, normal_loss
-from .occupancy import occupancy_from_sdf, reset_occupancy, sdf_from_logits
-from .pivots import Pivots, from_pivot_order, gaussian_pivots, to_pivot_order
-from .surface import Surface, extract_surface
+from .occupancy import occupancy_from_sdf, reset_occupancy
+from .pivots import Pivots, from_pivot_order, gaussian_pivots
+from .surface import Surface, SurfaceAhead, extract_surface, surface_ahead
 from .triangulation import Triangulation
 
 
 class MeshLosses(NamedTuple):
-    """What the mesh adds to an iteration; terms are weighted, for the log."""
+    """What the mesh adds to an iteration; terms are weighted."""
 
-    total: Tensor
     terms: dict[str, Tensor]
     vertices: int
+
+
+class MeshAhead(NamedTuple):
+    """The mesh of an iteration before it is drawn, and the losses on its field."""
+
+    surface: SurfaceAhead
+    terms: dict[str, Tensor]
 
 
 class MeshInLoop:
@@ -45,7 +51,7 @@ class MeshInLoop:
 
     def __init__(self, config, views: Sequence, scale: SceneScale, choose: Callable[[], PivotChoice | None]):
         self.config, self.views, self.scale, self.choose = config, views, scale, choose
-        self.chosen: Tensor | None = None       # [n] indices, ascending
+        self.chosen: Tensor | None = None       # [n] int32 indices, ascending
         self.on_surface: Tensor | None = None   # [n] bool; centres of the others may leave the inside (4.4)
         self.triangulation = Triangulation(config.delaunay_lag)
         self.labels: Tensor | None = None
@@ -68,47 +74,61 @@ class MeshInLoop:
     def pivots(self, splats: Splats) -> Pivots:
         """Pivots of the chosen Gaussians."""
         share = 1.0 if self.chosen is None else len(self.chosen) / len(splats.means)
-        return gaussian_pivots(self._pick(splats.means), self._pick(splats.scales), self._pick(splats.quats), share)
-
-    def logits(self, gaussians) -> Tensor:
-        """Occupancy logits [n, 9] of the chosen Gaussians; differentiable in the shift."""
-        return self._pick(gaussians.base_occupancy) + self._pick(gaussians.occupancy_shift)
+        return gaussian_pivots(splats.means, splats.scales, splats.quats, share, self.chosen)
 
     def surface(self, gaussians, splats: Splats) -> Surface:
         """The mesh of this moment, with the last triangulation."""
-        sdf = sdf_from_logits(to_pivot_order(self.logits(gaussians)))
+        sdf, _, _ = field(gaussians.base_occupancy, gaussians.occupancy_shift, self.chosen)
         return extract_surface(self.pivots(splats), sdf, self.topology)
 
     # -- one iteration -----------------------------------------------------------------------------------------------
 
-    def losses(self, gaussians, splats: Splats, view, rendered, k: int) -> MeshLosses:
-        """Mesh losses of due iteration k.
+    def begin(self, gaussians, splats: Splats, k: int) -> MeshAhead:
+        """The mesh of due iteration k, as far as that goes without waiting for the GPU.
 
         Args:
             gaussians: the model; its occupancy is rewritten in place when the field is fused again.
-            splats: its activated Gaussians, the very tensors that were rendered (one graph, one backward).
-            view: the training view of this iteration, full resolution.
-            rendered: the Gaussians' GeometryRender of that view.
+            splats: its activated Gaussians, the very tensors that are rendered (one graph, one backward).
             k: iteration, from 1.
         """
         config = self.config
         events = mesh_events(config, k)
         fresh = self.topology is None
         if fresh or k == config.start_iter:
-            self.chosen, self.on_surface = self.choose() or (None, None)
+            self._choose()
         pivots = self.pivots(splats)
         self.triangulation.update(k, pivots.points, events.delaunay)
         if fresh or events.sdf:
             self._fuse(gaussians, splats.detach(), pivots.points.detach())
-        logits = to_pivot_order(self.logits(gaussians))
-        surface = extract_surface(pivots, sdf_from_logits(logits), self.topology)
         if self.labels is None or events.labels:
-            self.labels = occupancy_labels(pivots.points.detach(), surface.verts.detach(), surface.all_faces,
-                                           self.views, self.scale, config.carve_masks)
-        terms = view_terms(config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale)
-        terms |= field_terms(config, from_pivot_order(logits), logits, self.labels, self.on_surface)
-        terms = {name: term * config.every for name, term in terms.items()}
-        return MeshLosses(sum(terms.values()), terms, len(surface.verts))
+            self._label(gaussians, pivots.points.detach())
+        sdf, terms = field_terms(config, gaussians.base_occupancy, gaussians.occupancy_shift, self.labels, self.chosen,
+                                 self.on_surface)
+        return MeshAhead(surface_ahead(pivots, sdf, self.topology), terms)
+
+    def losses(self, ahead: MeshAhead, view, rendered, counts: list[int] | None = None) -> MeshLosses:
+        """Losses of the mesh that `begin` has left.
+
+        Args:
+            ahead: of this iteration.
+            view: the training view of this iteration, full resolution.
+            rendered: the Gaussians' GeometryRender of that view.
+            counts: what ahead.surface.counts holds, if the host has read it; None: read it here, which waits.
+        """
+        surface = ahead.surface.surface(counts)
+        terms = view_terms(self.config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale)
+        return MeshLosses(terms | ahead.terms, len(surface.verts))
+
+    def _choose(self) -> None:
+        chosen = self.choose()
+        self.chosen, self.on_surface = (None, None) if chosen is None else (chosen.rows.int(), chosen.on_surface)
+
+    @torch.no_grad()
+    def _label(self, gaussians, points: Tensor) -> None:
+        """New labels from the mesh with all its faces, also those on long edges (5.9)."""
+        sdf, _, _ = field(gaussians.base_occupancy, gaussians.occupancy_shift, self.chosen)
+        verts, faces, _ = marching_tetrahedra(points, sdf, self.topology)
+        self.labels = occupancy_labels(points, verts, faces, self.views, self.scale, self.config.carve_masks)
 
     @torch.no_grad()
     def _fuse(self, gaussians, splats: Splats, points: Tensor) -> None:
@@ -117,7 +137,7 @@ class MeshInLoop:
         observed = occupancy_from_sdf(from_pivot_order(value))
         base, shift = reset_occupancy(self._pick(gaussians.base_occupancy), self._pick(gaussians.occupancy_shift),
                                       observed, self.config.reset_alpha)
-        rows = slice(None) if self.chosen is None else self.chosen
+        rows = slice(None) if self.chosen is None else self.chosen.long()
         gaussians.base_occupancy[rows] = base
         gaussians.occupancy_shift[rows] = shift
 
@@ -142,21 +162,23 @@ def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_de
     """Weighted depth and normal losses between the mesh and the Gaussians' maps [H, W] of one view."""
     mesh = render_mesh(surface.verts, surface.faces, view.camera, scale, antialiased=config.antialias,
                        rasterizer=config.rasterizer)
-    ratio, K = config.depth_ratio, view.camera.K
-    depth, normal = median_depth, depth_normals(median_depth, K)
-    if ratio < 1:
-        depth = (1 - ratio) * expected_depth + ratio * median_depth
-        normal = (1 - ratio) * depth_normals(expected_depth, K) + ratio * normal
-    return {"mesh_depth": config.depth_weight * depth_loss(mesh.depth, depth, scale.extent),
-            "mesh_normal": config.normal_weight * normal_loss(mesh.normal, normal, mesh.depth)}
+    depth, normal = view_loss(
+        mesh.depth, mesh.normal, median_depth, view.camera.K, scale.extent, expected_depth=expected_depth,
+        median_share=config.depth_ratio, depth_weight=config.every * config.depth_weight,
+        normal_weight=config.every * config.normal_weight)
+    return {"mesh_depth": depth, "mesh_normal": normal}
 
 
-def field_terms(config, logits: Tensor, pivot_logits: Tensor, labels: Tensor,
-                on_surface: Tensor | None = None) -> dict[str, Tensor]:
-    """Weighted losses on the occupancy itself: logits [n, 9], the same in pivot order [9n], labels [9n].
+def field_terms(config, base: Tensor, shift: Tensor, labels: Tensor, rows: Tensor | None = None,
+                on_surface: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+    """Signed distance [9n] in pivot order, and the weighted losses on the occupancy itself.
 
-    Only Gaussians on_surface ([n] bool, None = all) have their centres pulled inside.
+    Args:
+        base, shift: [N, 9] logits, of which the shift is learned; labels: [9n].
+        rows: [n] int32, Gaussians that carry pivots; None = all.
+        on_surface: [n] bool, those whose centres are pulled inside; None = all.
     """
-    inner = logits if on_surface is None else logits[on_surface]
-    return {"centers": config.centers_weight * center_loss(inner),
-            "labels": config.labels_weight * label_loss(pivot_logits, labels, config.label_loss)}
+    sdf, centers, inside = field(base, shift, rows, labels, on_surface, label_kind=config.label_loss,
+                                 center_weight=config.every * config.centers_weight,
+                                 label_weight=config.every * config.labels_weight)
+    return sdf, {"centers": centers, "labels": inside}

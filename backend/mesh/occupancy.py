@@ -14,11 +14,6 @@ _HALF_RANGE = 0.495            # sdf +-1 is occupancy 0.005 / 0.995
 MIN_OCCUPANCY = 0.5 - _HALF_RANGE
 
 
-def sdf_from_logits(logits: Tensor) -> Tensor:
-    """Signed distance (unitless, about [-1, 1]) of occupancy logits, any shape."""
-    return (0.5 - torch.sigmoid(logits)) / _HALF_RANGE
-
-
 def occupancy_from_sdf(sdf: Tensor) -> Tensor:
     """Occupancy in [0.005, 0.995] of a signed distance in [-1, 1], any shape."""
     return 0.5 - _HALF_RANGE * sdf

@@ -9,17 +9,34 @@ import torch
 from torch import Tensor
 
 from milo.cuda_ext.delaunay import delaunay
-from milo.cuda_ext.tets import TetTopology, marching_tetrahedra, tet_topology
+from milo.cuda_ext.tets import Crossings, TetTopology, crossed_surface, find_crossings, tet_topology
 
 from .pivots import Pivots
 
 
 class Surface(NamedTuple):
-    """A mesh whose vertices lie on pivot edges. `all_faces` has those of over-long edges too (labels need them)."""
+    """A mesh whose vertices lie on pivot edges."""
 
-    verts: Tensor       # [V, 3] differentiable
-    faces: Tensor       # [F, 3] int32, kept faces
-    all_faces: Tensor   # [G, 3] int32
+    verts: Tensor   # [V, 3] differentiable
+    faces: Tensor   # [F, 3] int32
+
+
+class SurfaceAhead(NamedTuple):
+    """A surface of which only the GPU knows the size yet."""
+
+    points: Tensor
+    sdf: Tensor
+    crossings: Crossings
+
+    @property
+    def counts(self) -> Tensor | None:
+        """[3] int32 on the GPU, what the host must know to go on; None on the CPU, where it does."""
+        return self.crossings.counts
+
+    def surface(self, counts: list[int] | None = None) -> Surface:
+        """The surface; counts: those above, if the host has read them. Else this waits for the GPU."""
+        verts, faces, _ = crossed_surface(self.points, self.sdf, self.crossings, counts)
+        return Surface(verts, faces)
 
 
 def triangulate(points: Tensor) -> TetTopology:
@@ -27,28 +44,20 @@ def triangulate(points: Tensor) -> TetTopology:
     return tet_topology(delaunay(points.detach()).to(points.device), len(points))
 
 
-def extract_surface(pivots: Pivots, sdf: Tensor, topology: TetTopology) -> Surface:
-    """Marching tetrahedra, then without the faces that hang on edges longer than the two pivots' radii together.
+def surface_ahead(pivots: Pivots, sdf: Tensor, topology: TetTopology) -> SurfaceAhead:
+    """Marching tetrahedra, without the faces that hang on edges longer than the two pivots' radii together.
 
     Args:
         pivots: points [P, 3] and radii [P].
         sdf: [P], positive outside.
         topology: of the pivots, perhaps of an earlier iteration (connectivity is fixed between triangulations).
     """
-    verts, all_faces, edge_ids = marching_tetrahedra(pivots.points, sdf, topology)
-    good = on_short_edges(pivots, topology, edge_ids)
-    kept = good.index_select(0, all_faces.reshape(-1)).view(-1, 3).all(dim=1)
-    return Surface(verts, all_faces[kept], all_faces)
+    return SurfaceAhead(pivots.points, sdf, find_crossings(pivots.points, sdf, topology, pivots.radii))
 
 
-@torch.no_grad()
-def on_short_edges(pivots: Pivots, topology: TetTopology, edge_ids: Tensor) -> Tensor:
-    """[V] bool: which vertices lie on edges no longer than the two pivots' radii together; edge_ids [V] int32."""
-    ends = topology.edges.index_select(0, edge_ids)                                            # [V, 2]
-    a, b = ends[:, 0], ends[:, 1]
-    points, radii = pivots.points.detach(), pivots.radii
-    length = (points.index_select(0, a) - points.index_select(0, b)).norm(dim=1)
-    return length <= radii.index_select(0, a) + radii.index_select(0, b)
+def extract_surface(pivots: Pivots, sdf: Tensor, topology: TetTopology) -> Surface:
+    """The same at once."""
+    return surface_ahead(pivots, sdf, topology).surface()
 
 
 def compact(verts: Tensor, faces: Tensor, *attributes: Tensor) -> tuple[Tensor, ...]:

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor
 
-from milo.cuda_ext.triangles import antialias, face_depth, face_normals, visibility
+from milo.cuda_ext.triangles import face_depth, mesh_maps, visibility
 
 from . import nvdiffrast_meshes
 from .scale import SceneScale
@@ -41,13 +41,8 @@ def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, anti
     """
     if rasterizer == "nvdiffrast":
         return MeshRender(*nvdiffrast_meshes.render(verts, faces, camera, scale.mesh_near, scale.mesh_far, antialiased))
-    face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size, near=scale.mesh_near,
-                         far=scale.mesh_far)
-    depth = face_depth(verts, faces, face_id, camera.viewmat, camera.K)
-    normal = face_normals(verts, faces, face_id, camera.viewmat)
-    if antialiased:
-        depth = antialias(depth[None], verts, faces, face_id, camera.viewmat, camera.K)[0]
-    return MeshRender(depth, normal, face_id)
+    return MeshRender(*mesh_maps(verts, faces, camera.viewmat, camera.K, camera.size, near=scale.mesh_near,
+                                 far=scale.mesh_far, antialiased=antialiased))
 
 
 def require_rasterizer(rasterizer: Rasterizer, device: torch.device | str) -> None:

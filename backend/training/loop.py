@@ -19,7 +19,7 @@ from milo.backend.gaussians.pivot_choice import PIVOTS, PivotChoice, choose_pivo
 from milo.backend.gaussians.population import Population
 from milo.backend.gaussians.scores import Scores, score_views
 from milo.backend.mesh.events import mesh_events
-from milo.backend.mesh.loop import MeshInLoop
+from milo.backend.mesh.loop import MeshAhead, MeshInLoop
 from milo.backend.rendering.meshes import require_rasterizer
 from milo.backend.rendering.scale import scene_scale
 from milo.backend.rendering.splats import Splats, render_geometry
@@ -143,6 +143,7 @@ class Training:
                          screen: Tensor | None):
         """Losses on colours, depths and normals, and on the mesh; radii [N]; vertices of the mesh."""
         config = self.config.loss
+        ahead = self._mesh_ahead(splats, k) if now.mesh else None
         rendered = render_geometry(splats, view.camera, background, near=self.scale.splat_near,
                                    screen_grad=screen)
         terms = {"photometric": self.photo_loss(rendered.image, view, background)}
@@ -156,13 +157,16 @@ class Training:
         weight = weight_at(config, k)
         if weight:
             terms["depth_order"] = weight * self.depth_order(rendered, view.uid, k)
-        if not now.mesh:
+        if ahead is None:
             return terms, rendered.radii, 0
+        mesh = self.mesh.losses(ahead, view, rendered)
+        return terms | mesh.terms, rendered.radii, mesh.vertices
+
+    def _mesh_ahead(self, splats: Splats, k: int) -> MeshAhead:
         for name, happens in mesh_events(self.config.mesh, k)._asdict().items():
             if happens:
                 self.on_event(k, name)
-        mesh = self.mesh.losses(self.gaussians, splats, view, rendered, k)
-        return terms | mesh.terms, rendered.radii, mesh.vertices
+        return self.mesh.begin(self.gaussians, splats, k)
 
     # -- changes of the set (3.7) ------------------------------------------------------------------------------------
 

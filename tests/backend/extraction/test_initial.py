@@ -6,9 +6,9 @@ import torch
 
 from milo.backend.config import ExtractConfig
 from milo.backend.extraction.initial import linearised, logits_of_field
-from milo.backend.mesh.occupancy import sdf_from_logits
-from milo.backend.mesh.pivots import gaussian_pivots, to_pivot_order
+from milo.backend.mesh.pivots import gaussian_pivots
 from milo.backend.mesh.surface import extract_surface, triangulate
+from milo.cuda_ext.pivots import field
 
 
 class Cubed:
@@ -34,7 +34,7 @@ def error_of(settings: ExtractConfig) -> float:
     pivots = gaussian_pivots(means, torch.full((200, 3), 0.05), torch.tensor([1.0, 0, 0, 0]).repeat(200, 1))
     topology = triangulate(pivots.points)
     logits = finished(logits_of_field(Cubed(), pivots, topology, settings))
-    sdf = sdf_from_logits(to_pivot_order(logits))
+    sdf = field(logits, torch.zeros_like(logits))[0]
     assert sdf.abs().max() <= 1 + 1e-5
     surface = extract_surface(pivots, sdf, topology)
     assert len(surface.verts) > 500

@@ -9,10 +9,10 @@ from milo.backend.extraction.finish import in_some_photo
 from milo.backend.extraction.methods import mesh_of
 from milo.backend.extraction.steps import ColoredMesh, ExtractStep
 from milo.backend.mesh.loop import view_terms
-from milo.backend.mesh.occupancy import sdf_from_logits
-from milo.backend.mesh.pivots import gaussian_pivots, to_pivot_order
+from milo.backend.mesh.pivots import gaussian_pivots
 from milo.backend.mesh.surface import Surface, compact, extract_surface, triangulate
 from milo.backend.rendering.splats import render_geometry
+from milo.cuda_ext.pivots import field
 
 
 def some_logits(ball) -> torch.Tensor:
@@ -38,7 +38,8 @@ def test_without_refinement_it_is_marching_tetrahedra_of_what_is_stored(ball):
     rows = (logits != 0).any(dim=1).nonzero().squeeze(1)
     pivots = gaussian_pivots(ball.splats.means[rows], ball.splats.scales[rows], ball.splats.quats[rows],
                              len(rows) / len(logits))
-    surface = extract_surface(pivots, sdf_from_logits(to_pivot_order(logits[rows])), triangulate(pivots.points))
+    sdf, _, _ = field(logits[rows], torch.zeros_like(logits[rows]))
+    surface = extract_surface(pivots, sdf, triangulate(pivots.points))
     verts, faces = compact(surface.verts, surface.faces)
     assert torch.equal(ours.verts, verts) and torch.equal(ours.faces, faces) and len(faces) > 1000
 
@@ -47,7 +48,7 @@ def test_refinement_does_not_raise_the_losses_of_held_out_views(ball):
     logits = some_logits(ball)
 
     def held_out_loss(result: ColoredMesh) -> float:
-        surface, total = Surface(result.verts, result.faces, result.faces), 0.0
+        surface, total = Surface(result.verts, result.faces), 0.0
         for view in ball.held_out:
             drawn = render_geometry(ball.splats, view.camera, near=ball.scale.splat_near)
             terms = view_terms(ball.config.mesh, surface, view, drawn.expected_depth, drawn.median_depth, ball.scale)

@@ -4,19 +4,15 @@ import torch
 
 from milo.backend.config import MeshConfig
 from milo.backend.mesh.loop import field_terms
-from milo.backend.mesh.losses import center_loss, depth_loss, label_loss, normal_loss
-from milo.backend.mesh.occupancy import occupancy_from_sdf, reset_occupancy, sdf_from_logits
-from milo.backend.mesh.pivots import to_pivot_order
+from milo.backend.mesh.occupancy import occupancy_from_sdf, reset_occupancy
+from milo.backend.mesh.pivots import from_pivot_order
+from milo.cuda_ext.pivots import field
 
 
-def test_signed_distance_of_logits():
-    """Extraction spec 7.2: 0 at logit 0, -1/0.99 deep inside, and there and back again."""
-    assert sdf_from_logits(torch.zeros(1)) == 0
-    assert sdf_from_logits(torch.tensor([40.0])).item() == pytest.approx(-1.0101, abs=1e-4)
-    sdf = torch.linspace(-1, 1, 101, dtype=torch.float64)
-    assert torch.allclose(sdf_from_logits(torch.logit(occupancy_from_sdf(sdf))), sdf, atol=1e-12)
-    logits = torch.linspace(-4, 4, 17, dtype=torch.float64)
-    assert torch.allclose(sdf_from_logits(logits), -torch.tanh(logits / 2) / 0.99, atol=1e-12)
+def test_signed_distance_of_occupancy_and_back():
+    sdf = torch.linspace(-1, 1, 99, dtype=torch.float64)
+    logits = torch.logit(occupancy_from_sdf(sdf)).view(11, 9)
+    assert torch.allclose(from_pivot_order(field(logits, torch.zeros_like(logits))[0]), sdf.view(11, 9), atol=1e-12)
 
 
 def test_moving_average_of_the_spec():
@@ -36,37 +32,12 @@ def test_the_first_observation_is_taken_as_it_is():
     assert shift.abs().max() < 1e-5
 
 
-def test_label_loss_of_the_spec():
-    """Appendix A.10, and the element-wise version it warns about."""
-    logits = torch.tensor([2.0, -1, 0.5, -3])
-    labels = torch.tensor([1, 1, 0, 0], dtype=torch.uint8)
-    assert 0.005 * label_loss(logits, labels, "parity").item() == pytest.approx(0.001539284, abs=1e-8)
-    assert 0.005 * label_loss(logits, labels, "masked").item() == pytest.approx(0.001800237, abs=1e-8)
-
-
-def test_centres_are_pulled_inside_only():
-    logits = torch.full((2, 9), -5.0)
-    logits[0, 8] = 3.0
-    logits.requires_grad_()
-    center_loss(logits).backward()
-    assert logits.grad[1, 8] < 0
-    assert logits.grad.count_nonzero() == 1
-
-
-def test_image_losses_ignore_what_the_mesh_does_not_cover():
-    mesh, splats = torch.zeros(4, 4), torch.full((4, 4), 2.0)
-    mesh[1, 1] = 3.0
-    assert depth_loss(mesh, splats, extent=2.0).item() == pytest.approx(torch.log1p(torch.tensor(0.5)).item() / 16)
-    up = torch.zeros(3, 4, 4)
-    up[2] = -1
-    assert normal_loss(-up, up, mesh).item() == 0      # blind to the sign
-    assert normal_loss(torch.zeros_like(up), up, mesh).item() == pytest.approx(1 / 16)
-
-
-def test_centres_chosen_for_their_opacity_alone_are_left_alone():
-    """4.4: with surface+opacity sampling the centre loss is of the surface part."""
-    logits = torch.full((3, 9), -5.0, requires_grad=True)
-    on_surface = torch.tensor([True, False, True])
-    terms = field_terms(MeshConfig(), logits, to_pivot_order(logits), torch.ones(27, dtype=torch.uint8), on_surface)
-    terms["centers"].backward()
-    assert (logits.grad[:, 8] < 0).tolist() == [True, False, True]
+def test_weights_of_the_losses():
+    """Centres count where Gaussians are on the surface; fewer evaluations weigh as much more."""
+    base, shift = torch.full((3, 9), -5.0), torch.zeros(3, 9)
+    labels, on_surface = torch.ones(27, dtype=torch.uint8), torch.tensor([True, False, True])
+    config = MeshConfig(every=4, centers_weight=0.5, labels_weight=0.25)
+    _, terms = field_terms(config, base, shift, labels, None, on_surface)
+    _, center, label = field(base, shift, None, labels)
+    assert terms["centers"].item() == pytest.approx(2 * center.item(), rel=1e-6)
+    assert terms["labels"].item() == pytest.approx(label.item(), rel=1e-6)
