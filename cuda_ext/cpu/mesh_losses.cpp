@@ -37,8 +37,8 @@ Maps<T> maps_of(const Array<T>& depth, const Array<T>& normal, const Array<T>& m
     const Pinhole<double> k = lens(K);
     const int height = int(depth.shape(0)), width = int(depth.shape(1));
     return {{depth.data(), normal.data(), int64_t(height) * width},
-            {median.data(), expected ? expected->data() : nullptr, T(median_share),
-             {T(k.fx), T(k.fy), T(k.cx), T(k.cy)}, height, width},
+            splat_depths<T>(median.data(), expected ? expected->data() : nullptr, T(median_share),
+                            {T(k.fx), T(k.fy), T(k.cx), T(k.cy)}, height, width),
             T(extent)};
 }
 
@@ -48,7 +48,7 @@ void forward(Array<T> depth, Array<T> normal, Array<T> median, Maybe<T> expected
     const Maps<T> maps = maps_of(depth, normal, median, expected, K, median_share, extent);
     T* out = terms.data();
     nb::gil_scoped_release release;
-    const int height = maps.splats.height, width = maps.splats.width;
+    const int height = maps.splats.median.height, width = maps.splats.median.width;
     std::vector<std::array<double, 2>> bands((height + kRows - 1) / kRows);
     parallel_for(height, kRows, [&](int64_t begin, int64_t end, int) {
         std::array<double, 2> sums{};
@@ -74,12 +74,12 @@ void backward(Array<T> depth, Array<T> normal, Array<T> median, Maybe<T> expecte
     T* splat_out[2] = {g_median ? g_median->data() : nullptr, g_expected ? g_expected->data() : nullptr};
     nb::gil_scoped_release release;
     const SplatDepths<T>& splats = maps.splats;
-    const T* splat_maps[2] = {splats.median, splats.expected};
+    const DepthMap<T>* splat_maps[2] = {&splats.median, &splats.expected};
     const T share[2] = {splats.median_share, 1 - splats.median_share};
     const int64_t pixels = maps.mesh.pixels;
-    parallel_for(splats.height, kRows, [&](int64_t begin, int64_t end, int) {
+    parallel_for(splats.median.height, kRows, [&](int64_t begin, int64_t end, int) {
         for (int j = int(begin); j < end; ++j)
-            for (int i = 0; i < splats.width; ++i) {
+            for (int i = 0; i < splats.median.width; ++i) {
                 const int64_t p = splats.at(i, j);
                 const T slope = by_depth * depth_loss_slope(maps.mesh, splats, maps.extent, i, j);
                 const Vec3<T> normal_here = splats.normal(i, j);
@@ -89,7 +89,7 @@ void backward(Array<T> depth, Array<T> normal, Array<T> median, Maybe<T> expecte
                 for (int k = 0; k < 2; ++k)
                     if (splat_out[k])
                         splat_out[k][p] =
-                            share[k] * (by_normal * normal_loss_by_depth(maps.mesh, splats, splat_maps[k], i, j) - slope);
+                            share[k] * (by_normal * normal_loss_by_depth(maps.mesh, splats, *splat_maps[k], i, j) - slope);
             }
     });
 }

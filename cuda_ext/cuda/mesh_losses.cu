@@ -12,7 +12,8 @@ using namespace milo;
 #define THESE_MAPS                                                                                             \
     const long long pixels = static_cast<long long>(height) * width;                                           \
     const MeshMaps<Scalar> mesh{mesh_depth, mesh_normal, pixels};                                              \
-    const SplatDepths<Scalar> splats{median, expected, static_cast<Scalar>(median_share), pinhole<Scalar>(K), height, width}; \
+    const SplatDepths<Scalar> splats =                                                                         \
+        splat_depths(median, expected, static_cast<Scalar>(median_share), pinhole<Scalar>(K), height, width);  \
     const long long p = thread_index();                                                                        \
     const int i = static_cast<int>(p % width), j = static_cast<int>(p / width);
 
@@ -50,7 +51,7 @@ KERNEL view_loss_backward(MAPS, double depth_factor, double normal_factor, const
     g_mesh_normal[p + pixels] = g.y;
     g_mesh_normal[p + 2 * pixels] = g.z;
     if (g_median)
-        g_median[p] = splats.median_share * (by_normal * normal_loss_by_depth(mesh, splats, median, i, j) - slope);
+        g_median[p] = splats.median_share * (by_normal * normal_loss_by_depth(mesh, splats, splats.median, i, j) - slope);
     if (g_expected)
-        g_expected[p] = (1 - splats.median_share) * (by_normal * normal_loss_by_depth(mesh, splats, expected, i, j) - slope);
+        g_expected[p] = (1 - splats.median_share) * (by_normal * normal_loss_by_depth(mesh, splats, splats.expected, i, j) - slope);
 }

@@ -5,34 +5,29 @@
 
 namespace milo {
 
-// The Gaussians' depth maps; the expected one may be left out.
+// The Gaussians' depth maps; the expected one may be left out (null).
 template <class T>
 struct SplatDepths {
-    const T *median, *expected;   // [H, W]
-    T median_share;               // the expected depth has the rest
-    Pinhole<T> camera;
-    int height, width;
+    DepthMap<T> median, expected;
+    T median_share;   // the expected depth has the rest
 
-    MILO_HD bool inside(int i, int j) const { return i > 0 && j > 0 && i + 1 < width && j + 1 < height; }
-    MILO_HD long long at(int i, int j) const { return static_cast<long long>(j) * width + i; }
+    MILO_HD long long at(int i, int j) const { return median.at(i, j); }
     MILO_HD T depth(int i, int j) const {
-        const T d = median_share * median[at(i, j)];
-        return expected ? d + (1 - median_share) * expected[at(i, j)] : d;
-    }
-    MILO_HD Vec3<T> vertical(const T* map, int i, int j) const {
-        return back_project(camera, i, j + 1, map[at(i, j + 1)]) - back_project(camera, i, j - 1, map[at(i, j - 1)]);
-    }
-    MILO_HD Vec3<T> horizontal(const T* map, int i, int j) const {
-        return back_project(camera, i + 1, j, map[at(i + 1, j)]) - back_project(camera, i - 1, j, map[at(i - 1, j)]);
+        const T d = median_share * median.depth[at(i, j)];
+        return expected.depth ? d + (1 - median_share) * expected.depth[at(i, j)] : d;
     }
     // Not of unit length where the two depths' normals differ; zero in the outermost ring of pixels.
     MILO_HD Vec3<T> normal(int i, int j) const {
-        if (!inside(i, j)) return {0, 0, 0};
-        const Vec3<T> n = median_share * neighbour_normal(vertical(median, i, j), horizontal(median, i, j));
-        if (!expected) return n;
-        return n + (1 - median_share) * neighbour_normal(vertical(expected, i, j), horizontal(expected, i, j));
+        const Vec3<T> n = median_share * median.normal(i, j);
+        return expected.depth ? n + (1 - median_share) * expected.normal(i, j) : n;
     }
 };
+
+template <class T>
+MILO_HD SplatDepths<T> splat_depths(const T* median, const T* expected, T median_share, Pinhole<T> camera, int height,
+                                    int width) {
+    return {{median, camera, height, width}, {expected, camera, height, width}, median_share};
+}
 
 template <class T>
 struct MeshMaps {
@@ -74,34 +69,16 @@ MILO_HD T normal_loss_slope(const MeshMaps<T>& mesh, long long p, Vec3<T> splat_
     return cosine > 0 ? T(-1) : cosine < 0 ? T(1) : T(0);
 }
 
-// What pixel (i, j)'s normal loss gives to the differences of a depth map around it.
+// The normal loss's derivative by the depth of a map at a pixel, without the share of the map.
 template <class T>
-struct DifferenceGradient {
-    Vec3<T> vertical, horizontal;
-};
-
-template <class T>
-MILO_HD DifferenceGradient<T> difference_gradient(const MeshMaps<T>& mesh, const SplatDepths<T>& splats, const T* map,
-                                                  int i, int j) {
-    DifferenceGradient<T> g{{0, 0, 0}, {0, 0, 0}};
-    if (!splats.inside(i, j)) return g;
-    const long long p = splats.at(i, j);
-    const T slope = normal_loss_slope(mesh, p, splats.normal(i, j));
-    if (slope != 0)
-        neighbour_normal_backward(splats.vertical(map, i, j), splats.horizontal(map, i, j), slope * mesh.normal_at(p),
-                                  g.vertical, g.horizontal);
-    return g;
-}
-
-// The normal loss's derivative by the depth of a map at a pixel, which takes part in the normals of its four neighbours.
-// Without the share of the map.
-template <class T>
-MILO_HD T normal_loss_by_depth(const MeshMaps<T>& mesh, const SplatDepths<T>& splats, const T* map, int i, int j) {
-    const Vec3<T> sum = difference_gradient(mesh, splats, map, i, j - 1).vertical -
-                        difference_gradient(mesh, splats, map, i, j + 1).vertical +
-                        difference_gradient(mesh, splats, map, i - 1, j).horizontal -
-                        difference_gradient(mesh, splats, map, i + 1, j).horizontal;
-    return dot(sum, back_project(splats.camera, i, j, T(1)));
+MILO_HD T normal_loss_by_depth(const MeshMaps<T>& mesh, const SplatDepths<T>& splats, const DepthMap<T>& map, int i, int j) {
+    return depth_gradient(map, i, j, [&](int x, int y) {
+        DifferenceGrads<T> g{{0, 0, 0}, {0, 0, 0}};
+        if (!map.inside(x, y)) return g;
+        const long long p = map.at(x, y);
+        const T slope = normal_loss_slope(mesh, p, splats.normal(x, y));
+        return slope != 0 ? difference_gradients(map, x, y, slope * mesh.normal_at(p)) : g;
+    });
 }
 
 }  // namespace milo
