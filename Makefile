@@ -10,7 +10,7 @@ BPY ?= 4.5.15
 BPY_ALL := 4.2.23 4.5.15 5.0.1
 
 BIN := .venv/bin
-SOURCES := $(shell find protocol cuda_ext backend -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml
+SOURCES := $(shell find protocol cuda_ext backend functional -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml
 ADDON_SOURCES := $(shell find protocol blender_addon -type f -not -path '*/__pycache__/*') build_addon.py pyproject.toml
 
 define REQUIREMENTS

@@ -18,7 +18,8 @@ HOMES = {
     "plyfile": ["backend/data/ply.py", "tests/"],
     "nvdiffrast": ["backend/rendering/", "tests/"],
 }
-SOURCES = [path for folder in ("protocol", "cuda_ext", "backend", "blender_addon", "examples", "bench", "tests")
+FOLDERS = ("protocol", "cuda_ext", "backend", "functional", "blender_addon", "examples", "bench", "tests")
+SOURCES = [path for folder in FOLDERS
            for path in sorted((ROOT / folder).rglob("*.py"))]
 
 
@@ -44,7 +45,7 @@ def test_no_arrow_goes_back():
         if place.startswith("protocol/"):
             forbidden = ["milo.backend", "milo.cuda_ext", "torch", "zmq"]
         elif place.startswith("cuda_ext/"):
-            forbidden = ["milo.backend", "milo.protocol"]
+            forbidden = ["milo.backend", "milo.functional", "milo.protocol"]
         elif place.startswith("blender_addon/"):
             forbidden = ["milo.backend", "milo.cuda_ext", "torch"]
             if place.startswith("blender_addon/connection/"):
@@ -52,8 +53,11 @@ def test_no_arrow_goes_back():
         elif place.startswith("backend/"):
             layer = path.relative_to(ROOT).parts[1]
             if layer in LAYERS:
-                later = [*LAYERS[LAYERS.index(layer) + 1:], "cli", "cli_photos", "console", "console_photos"]
-                forbidden = [f"milo.backend.{name}" for name in later]
+                later = [*LAYERS[LAYERS.index(layer) + 1:], "cli", "cli_photos", "cli_results", "console",
+                         "console_photos"]
+                forbidden = [f"milo.backend.{name}" for name in later] + ["milo.functional"]
+        elif place.startswith("functional/"):
+            forbidden = [f"milo.backend.{name}" for name in ("extraction", "training", "evaluation", "service", "cli")]
         wrong += [f"{place}:{line} imports {name}" for line, name in imports(path)
                   if any(name == module or name.startswith(module + ".") for module in forbidden)]
     assert not wrong, "\n".join(wrong)
