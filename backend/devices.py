@@ -15,7 +15,7 @@ def choose_device(name: str) -> str:
         raise ValueError(f"--device {name}: choose auto, cpu or cuda.")
     if kind == "cpu":
         return name
-    from .doctor import why_no_cuda
+    from .gpu import why_no_cuda
 
     missing = why_no_cuda()
     if missing and kind == "cuda":

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import shutil
@@ -15,9 +14,8 @@ from typing import Literal
 from rich.console import Console
 from rich.table import Table
 
+from milo.backend.gpu import NVRTC, version, why_no_cuda
 from milo.backend.machine import GIB, memory_limit
-
-NVRTC = ("cuda-bindings", "nvidia-cuda-nvrtc")   # what compiles the CUDA kernels
 
 
 @dataclass(frozen=True)
@@ -94,38 +92,25 @@ def _torch():
     return "good", f"{torch.__version__}, {torch.get_num_threads()} threads"
 
 
-def why_no_cuda() -> str:
-    """Why reconstructions cannot run on a GPU here; empty if they can."""
-    import torch
-
-    if torch.version.cuda is None:
-        return "this torch is a CPU build"
-    if not torch.cuda.is_available():
-        return "no NVIDIA GPU with a recent driver was found"
-    if not all(_version(name) for name in NVRTC):
-        return "the CUDA compiler NVRTC is not installed (pip install 'milo-blender[cuda]')"
-    return ""
-
-
 def _gpu():
     import torch
 
     missing = why_no_cuda()
     if missing:
         return "missing", f"{missing}; reconstruction runs on the CPU"
-    names = ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
-    return "good", f"{names} (CUDA {torch.version.cuda})"
+    found = [torch.cuda.get_device_properties(i) for i in range(torch.cuda.device_count())]
+    return "good", ", ".join(f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB" for gpu in found)
 
 
 def _nvrtc():
-    found = [name for name in NVRTC if _version(name)]
+    found = [name for name in NVRTC if version(name)]
     if len(found) == len(NVRTC):
-        return "good", ", ".join(f"{name} {_version(name)}" for name in found)
+        return "good", ", ".join(f"{name} {version(name)}" for name in found)
     return "missing", "the CUDA compiler NVRTC is not installed; the CPU does not need it"
 
 
 def _alignment():
-    found = {name: _version(name) for name in ("pycolmap", "opencv-python-headless")}
+    found = {name: version(name) for name in ("pycolmap", "opencv-python-headless")}
     missing = [name for name, version in found.items() if not version]
     if missing:
         return "missing", (f"{' and '.join(missing)} not installed: photos without cameras, or videos, cannot be used "
@@ -146,8 +131,8 @@ def _blender():
     program = shutil.which("blender")
     if program:
         return "good", f"{program}; install the add-on's zip in Preferences > Get Extensions > Install from Disk"
-    if _version("bpy"):
-        return "good", f"the module bpy {_version('bpy')}"
+    if version("bpy"):
+        return "good", f"the module bpy {version('bpy')}"
     return "missing", "not on the PATH (4.2 or newer is needed to see meshes live; the command line works without)"
 
 
@@ -155,13 +140,6 @@ def _disk():
     free = shutil.disk_usage(Path.cwd()).free
     state = "good" if free > 2 * GIB else "missing"
     return state, f"{free / GIB:.1f} GiB free here" + ("" if state == "good" else "; a run takes up to 1 GiB")
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 EXAMINATIONS: dict[str, Callable[[], tuple[str, str]]] = {

@@ -16,6 +16,7 @@ from milo.backend.data.scene import Scene
 from milo.backend.extraction.methods import mesh_of
 from milo.backend.extraction.steps import ExtractStep
 from milo.backend.gaussians.files import save_gaussians
+from milo.cuda_ext.cuda.runtime import CudaError
 from milo.cuda_ext.native import native
 
 from . import checkpoint, snapshots
@@ -76,6 +77,8 @@ class _Run:
         try:
             yield from self._events()
         except Exception as error:
+            if isinstance(error, CudaError) and not is_out_of_memory(error):
+                raise TrainingError(str(error)) from error   # what is missing on this machine, and what to do
             if not is_out_of_memory(error):
                 raise
             iteration = self.training.iteration if self.training else 0

@@ -26,8 +26,8 @@ from milo.cuda_ext.native import native
 _FOLDER = Path(__file__).parent
 _SCALARS = {torch.float32: "float", torch.float64: "double"}
 _OPTIONS = ("--std=c++17", "--generate-line-info")
-_OLDEST_DRIVER = 13000   # CUDA version times 1000
-_OLDEST_ARCH = 75
+OLDEST_DRIVER = 13000   # CUDA version times 1000
+OLDEST_ARCH = 75
 
 
 class CudaError(RuntimeError):
@@ -105,7 +105,7 @@ def _load(source: str, index: int, dtype: torch.dtype) -> Kernels:
     device = torch.device("cuda", index)
     major, minor = torch.cuda.get_device_capability(device)
     arch = 10 * major + minor
-    if arch < _OLDEST_ARCH:
+    if arch < OLDEST_ARCH:
         raise CudaError(
             f"{torch.cuda.get_device_name(device)} has compute capability {major}.{minor}; 7.5 (Turing, 2018) or newer "
             "is needed: train on the CPU."
@@ -241,7 +241,7 @@ def _driver():
         raise CudaError(
             f"The NVIDIA driver cannot be used ({error}): install a driver, and pip install 'milo-blender[cuda]'."
         ) from error
-    if version < _OLDEST_DRIVER:
+    if version < OLDEST_DRIVER:
         raise CudaError(
             f"The NVIDIA driver is made for CUDA {version // 1000}.{version % 1000 // 10}, but 13.0 is needed: update "
             "the driver to 580 or newer."

@@ -66,7 +66,7 @@ def test_bad_settings_are_one_sentence(capfd, tmp_path, monkeypatch):
     assert "data.colour" in reconstruct("--set", "data.colour=3")
     assert "has no value" in reconstruct("--set", "data.max_width")
     assert "choose auto, cpu or cuda" in reconstruct("--device", "tpu")
-    monkeypatch.setattr("milo.backend.doctor.why_no_cuda", lambda: "the driver is too old")
+    monkeypatch.setattr("milo.backend.gpu.why_no_cuda", lambda: "the driver is too old")
     assert "cuda: the driver is too old. Use --device cpu" in reconstruct("--device", "cuda")
     assert not (tmp_path / "run").exists()
 

@@ -15,6 +15,7 @@ from milo.backend.training import reconstruct as module
 from milo.backend.training.errors import TrainingError
 from milo.backend.training.events import Notice, Progress
 from milo.backend.training.reconstruct import reconstruct
+from milo.cuda_ext.cuda.runtime import CudaError
 
 
 @pytest.fixture
@@ -108,6 +109,15 @@ def test_running_out_names_the_setting_and_the_run_goes_on_with_it(ball, short_c
                                   mesh=dataclasses.replace(config.mesh, max_points=900))
     steps = [event for event in reconstruct(ball, smaller, tmp_path) if isinstance(event, Progress)]
     assert steps[1].iteration == 11
+
+
+def test_what_cuda_lacks_is_said_as_it_is(ball, short_config, tmp_path, monkeypatch):
+    def without_compiler(training):
+        raise CudaError("NVRTC, the compiler of the CUDA kernels, is missing: install it with pip.")
+
+    monkeypatch.setattr(module.Training, "step", without_compiler)
+    with pytest.raises(TrainingError, match=r"^NVRTC, .* is missing: install it with pip\.$"):
+        list(reconstruct(ball, short_config(), tmp_path))
 
 
 def test_other_errors_stay_what_they_are(ball, short_config, tmp_path, monkeypatch):
