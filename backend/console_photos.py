@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Alignment and the report on photos in the terminal. Imports no torch."""
+"""Alignment and the report on photos in the terminal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from milo.backend.alignment.align import Aligned
 from milo.backend.alignment.align import align as solve
+from milo.backend.alignment.events import Aligned
 from milo.backend.alignment.options import AlignOptions
 from milo.backend.data.photo_files import find_photos
 from milo.backend.data.photo_report import as_text
-from milo.backend.data.posed_report import report_of
 
 
 def align(photos: Path, output: Path, options: AlignOptions, masks: Path | None) -> bool:
@@ -46,6 +45,8 @@ def align(photos: Path, output: Path, options: AlignOptions, masks: Path | None)
 
 def report(folder: Path, masks: Path | None, output: Path | None) -> None:
     """Print the report on a folder of photos, and write it as JSON if wanted."""
+    from milo.backend.data.posed_report import report_of
+
     made = report_of(folder, find_photos(folder, masks))
     if output is not None:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every bound of the protocol, in one place. What is larger is refused before it is allocated."""
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 # A message
 MAX_ENVELOPE_BYTES = 8 << 20      # frame 0
@@ -37,6 +37,8 @@ MAX_SCENE_FILES = 50_000
 MAX_SCENE_CAMERAS = 10_000
 MAX_JOBS = 5_000
 MAX_FILES = 20_000
+MAX_PROBLEMS = 10                 # of one photo
+MAX_ADVICE = 50
 
 # Transfers
 MAX_CHUNK_BYTES = 4 << 20         # data of one blob.put or file.chunk

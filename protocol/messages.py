@@ -40,6 +40,7 @@ from .schema import Alternatives, Choice, Flag, Integer, List, Map, Maybe, Numbe
 
 STATES = ("queued", "running", "paused", "interrupted", "finished", "failed", "cancelled")
 MESH_KINDS = ("provisional", "live", "final")
+TASKS = ("reconstruct", "align", "photos")     # photos: only report on them
 
 _COUNT = Integer(0, MAX_COUNT)
 _JOB = Text(MAX_JOB_ID, "[0-9a-z][0-9a-z-]*")
@@ -117,7 +118,8 @@ class SceneFile:
 
 @dataclass(frozen=True, slots=True)
 class SceneFiles:
-    """A scene folder, file by file: images/, masks/, sparse/0/*, transforms*.json, test.txt."""
+    """A folder, file by file: a scene (images/, masks/, sparse/0/*, transforms*.json, test.txt), or, to align or report
+    on, photos (images/, masks/) or one video."""
     files: Annotated[tuple[SceneFile, ...], List(Record(SceneFile), MAX_SCENE_FILES, 1)]
 
     def check(self):
@@ -135,6 +137,7 @@ class SceneCamera:
     height: ImageSide
     K: Matrix3
     viewmat: Matrix4
+    mask: Annotated[str, Text(64, "([0-9a-f]{64})?")] = ""      # hash of its mask's file, "" for none
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +152,7 @@ class SceneCameras:
 @message("job.start")
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Reconstruct a scene whose blobs are all there. Answer: JobInfo."""
+    """Reconstruct a scene whose blobs are all there, or align or report on its photos. Answer: JobInfo."""
     name: Name
     scene: Annotated[SceneFiles | SceneCameras,
                      Alternatives((Record(SceneFiles, "files"), Record(SceneCameras, "cameras")))]
@@ -157,7 +160,9 @@ class StartJob:
     settings: Annotated[dict, Map(Text(MAX_NAME, r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"),
                                   OneOf((_SETTING, List(_SETTING, MAX_SETTING_LIST)), "a plain value or a list"),
                                   MAX_SETTINGS)] = field(default_factory=dict)   # "section.field": value
+    task: Annotated[str, Choice(TASKS)] = "reconstruct"
     points: Annotated[np.ndarray | None, Array("float32", (None, 3), optional=True)] = None  # [P,3] world; cameras only
+    colors: Annotated[np.ndarray | None, Array("uint8", (None, 3), optional=True)] = None    # of the points, sRGB
 
     def check(self):
         self.scene.check()
@@ -165,6 +170,10 @@ class StartJob:
             raise bad("job.start", "points go with cameras; a scene folder has its own")
         if self.points is not None and not np.isfinite(self.points).all():
             raise bad("job.start", "points must be finite")
+        if self.colors is not None and (self.points is None or len(self.colors) != len(self.points)):
+            raise bad("job.start", "there is not one colour for each point")
+        if self.task != "reconstruct" and isinstance(self.scene, SceneCameras):
+            raise bad("job.start", "cameras that are known already cannot be aligned")
 
 
 @message("job.list")
@@ -321,6 +330,7 @@ class JobInfo:
     hint: Sentence = ""             # what to do
     created: Annotated[float, Number(0.0)] = 0.0   # seconds since 1970, UTC
     device: Name = ""
+    task: Annotated[str, Choice(TASKS)] = "reconstruct"
 
 
 @message("jobs")

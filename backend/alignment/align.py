@@ -9,7 +9,6 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,8 @@ from milo.backend.data.photo_report import PhotoReport, as_text, judge, measure_
 from milo.backend.data.video import extract_frames
 
 from .child import Stopped, run_solver
-from .models import SolvedModel, consistent_part, read_model
+from .events import Aligned, AlignProgress
+from .models import SolvedModel, consistent_part, read_model, read_solution
 from .options import AlignError, AlignOptions
 from .orientation import Frame, choose_frame
 from .prepare import prepare
@@ -28,32 +28,6 @@ from .work_folder import WorkFolder
 
 FORMAT = 1
 FEWEST = 3
-
-
-@dataclass(frozen=True, slots=True)
-class AlignProgress:
-    """A step of work. Stages: frames (of a video), photos, features, matching, mapping, undistortion."""
-
-    stage: str
-    done: int
-    total: int
-
-
-@dataclass(frozen=True, slots=True)
-class Aligned:
-    """The end.
-
-    Attributes:
-        scene: the folder that was written; None if it was stopped.
-        report: of the photos, with what alignment found; None if it was stopped.
-        seconds: by stage.
-        stopped: broken off; the same call goes on where it was.
-    """
-
-    scene: Path | None
-    report: PhotoReport | None
-    seconds: dict[str, float]
-    stopped: bool = False
 
 
 def align(source: Path, output: Path, options: AlignOptions | None = None, *, masks: Path | None = None,
@@ -89,8 +63,9 @@ def align(source: Path, output: Path, options: AlignOptions | None = None, *, ma
                 clock.enter(event.stage)
                 yield event
             else:
+                solution = read_solution(folder.solution)
                 shutil.rmtree(folder.path)
-                yield Aligned(output, event, clock.seconds())
+                yield Aligned(output, event, clock.seconds(), solution=solution)
     except Stopped:
         yield Aligned(None, None, clock.seconds(), stopped=True)
 

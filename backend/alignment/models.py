@@ -73,6 +73,31 @@ class SolvedModel:
                            np.column_stack([row[seen[:, 0]], point[seen[:, 1]]]).astype(np.int32), renumbered)
 
 
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """A finished scene as arrays: pinhole cameras in the chosen frame.
+
+    Attributes:
+        names: of the C photos below images/, sorted.
+        viewmats: [C, 3, 4] world to camera; Ks [C, 3, 3] pixels; sizes [C, 2] int (width, height).
+        points: [P, 3]; colors [P, 3] uint8.
+    """
+
+    names: list[str]
+    viewmats: np.ndarray
+    Ks: np.ndarray
+    sizes: np.ndarray
+    points: np.ndarray
+    colors: np.ndarray
+
+
+def read_solution(path: Path) -> Solution:
+    """The arrays that solver.py wrote of the finished scene."""
+    with np.load(path, allow_pickle=False) as arrays:
+        return Solution([str(name) for name in arrays["names"]],
+                        *(arrays[name] for name in ("viewmats", "Ks", "sizes", "points", "colors")))
+
+
 def read_model(path: Path, number: int) -> SolvedModel:
     """The arrays that solver.py wrote."""
     with np.load(path, allow_pickle=False) as arrays:

@@ -31,7 +31,7 @@ class AlignOptions:
         seed: of everything drawn at random.
     """
 
-    features: int = 4096
+    features: int = 3000
     max_size: int = 1600
     matching: Literal["auto", "exhaustive", "sequential"] = "auto"
     overlap: int = 10

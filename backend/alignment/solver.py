@@ -191,6 +191,13 @@ def undistort(folder: WorkFolder) -> None:
     scene.write_binary(target)
     for newer in ("rigs.bin", "frames.bin"):     # of trivial rigs: other programs do not know them, and none is needed
         (target / newer).unlink(missing_ok=True)
+    points = list(scene.points3D.values())
+    np.savez(folder.solution, names=np.array([image.name for image in images]),
+             viewmats=np.stack([image.cam_from_world().matrix() for image in images]),
+             Ks=np.stack([cameras[image.camera_id].calibration_matrix() for image in images]),
+             sizes=np.array([(cameras[image.camera_id].width, cameras[image.camera_id].height) for image in images]),
+             points=np.array([point.xyz for point in points]).reshape(-1, 3),
+             colors=np.array([point.color for point in points], np.uint8).reshape(-1, 3))
     tell("undistortion", len(images), len(images))
 
 

@@ -9,7 +9,7 @@ database.db       features and matches; what is in it is not computed again
 models/N          COLMAP models; models/N.npz the same as arrays (models.py)
 models.json       {"models": [N, ...], "features": {name: count}}: mapping is complete
 undistort.json    which model, which photos, in which frame
-scene/            the finished scene, on its way
+scene/            the finished scene, on its way; solution.npz the same as arrays
 colmap.log        what COLMAP said
 """
 
@@ -29,7 +29,7 @@ class WorkFolder:
         self.path = path
         self.images, self.masks, self.feature_masks = path / "images", path / "masks", path / "feature_masks"
         self.database, self.models = path / "database.db", path / "models"
-        self.scene, self.log = path / "scene", path / "colmap.log"
+        self.scene, self.solution, self.log = path / "scene", path / "solution.npz", path / "colmap.log"
 
     def model_arrays(self, number: int) -> Path:
         return self.models / f"{number}.npz"

@@ -3,7 +3,7 @@
 
 A folder with cameras.json:
 
-    {"format": 1, "points": "points.npy" | null,
+    {"format": 1, "points": "points.npy" | null, "colors": "colors.npy" | null,
      "cameras": [{"name", "image", "width", "height", "K": [9], "viewmat": [16]}]}
 
 K and viewmat are row-major in the COLMAP convention (cameras.py); `image` is a path inside the folder. Without points,
@@ -62,7 +62,7 @@ def read_camera_set(root: Path, images: str = "images", masks: str = "masks") ->
         points, colors = random_points(posed)
     else:
         points = _points(_inside(root, where, document["points"]))
-        colors = np.full(points.shape, 128, np.uint8)
+        colors = _colors(root, where, document.get("colors"), len(points))
     return PosedImages(posed, points, colors, where)
 
 
@@ -87,6 +87,20 @@ def _inside(root: Path, where: Path, relative: str) -> Path:
     if parts.is_absolute() or ".." in parts.parts:
         raise SceneError(where, f"the path {relative!r} leads out of the scene", "Send the cameras from Blender again")
     return root / parts
+
+
+def _colors(root: Path, where: Path, name: str | None, count: int) -> np.ndarray:
+    """[count, 3] uint8: those of the file, mid grey without one."""
+    if name is None:
+        return np.full((count, 3), 128, np.uint8)
+    path = _inside(root, where, name)
+    try:
+        colors = np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise PointsError(path, "the colours cannot be read", "Send the cameras from Blender again") from error
+    if colors.shape != (count, 3) or colors.dtype != np.uint8:
+        raise PointsError(path, f"there is not one 8-bit colour for each of {count} points", "Send the cameras again")
+    return colors
 
 
 def _points(path: Path) -> np.ndarray:

@@ -84,10 +84,13 @@ class PhotoReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for a JSON file, with "format": 1."""
-        return {"format": FORMAT} | dataclasses.asdict(self)
+        words = [] if self.coverage is None else self.coverage.lines()
+        return {"format": FORMAT} | dataclasses.asdict(self) | {"coverage_words": words}
 
     def write(self, path: Path) -> None:
-        path.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+        part = path.with_name(f".{path.name}")     # somebody may be reading the one that is there
+        part.write_text(json.dumps(self.to_dict(), indent=1), encoding="utf-8")
+        part.replace(path)
 
 
 def measure_photos(photos: Iterable[PhotoFile],

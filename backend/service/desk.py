@@ -16,6 +16,7 @@ import numpy as np
 
 from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack
 from milo.protocol import messages as m
+from milo.protocol import photos as p
 from milo.protocol.limits import MAX_LOG
 
 from . import snapshots
@@ -24,6 +25,7 @@ from .jobs import Jobs
 from .launcher import new_group
 from .mesh_files import lod_path
 from .peer import Peer
+from .photo_results import read_alignment, read_photo_report
 from .polls import Poll, Polls
 from .renderers import Renderers
 from .workspace import Workspace
@@ -57,6 +59,7 @@ class Desk:
             m.CancelJob: lambda peer, question: self.jobs.cancel(question.job),
             m.DeleteJob: lambda peer, question: self.jobs.delete(question.job),
             m.WatchJob: self.park, m.NextMesh: self.park, m.RenderSplats: self.render,
+            p.GetPhotoReport: self.photo_report, p.GetAlignment: self.alignment,
             m.ListFiles: self.list_files, m.GetFile: self.get_file, m.TailLog: self.tail_log,
             m.StopServer: self.stop_server,
         }
@@ -113,6 +116,14 @@ class Desk:
             return m.FileChunk(question.job, question.path, question.offset, size, data)
         self._later(peer, read)
 
+    def photo_report(self, peer: Peer, question: p.GetPhotoReport) -> None:
+        self.jobs.get(question.job)
+        self._later(peer, lambda: read_photo_report(self.workspace.jobs / question.job, question.job))
+
+    def alignment(self, peer: Peer, question: p.GetAlignment) -> None:
+        self.jobs.get(question.job)
+        self._later(peer, lambda: read_alignment(self.workspace.jobs / question.job, question.job))
+
     def tail_log(self, peer: Peer, question: m.TailLog) -> None:
         path = self.workspace.home / "server.log"
         if question.job:
@@ -127,7 +138,7 @@ class Desk:
             raise ProtocolError("not_ready", "The backend is about to end.", "Start it again.")
 
         def enter(job: str):
-            self._reply_with(peer, lambda: self.jobs.start(job, question.name))
+            self._reply_with(peer, lambda: self.jobs.start(job, question.name, question.task))
         self._in_files_thread(peer, lambda: self.workspace.new_job(question), enter)
 
     def render(self, peer: Peer, question: m.RenderSplats) -> None:

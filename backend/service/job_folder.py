@@ -2,7 +2,7 @@
 """The folder of a job: what was asked, and where everything goes.
 
 jobs/<id>/request.json   {"format": 1, "name", "scene", "preset", "settings"}: the body of job.start
-          points.npy     [P, 3] float32, where cameras came with points
+          points.npy     [P, 3] float32, where cameras came with points; colors.npy [P, 3] uint8 of them
           scene/         the scene as `milo.backend.data.load_scene` reads it, linked from the blobs
           run/           the run directory of the reconstruction
           snapshots/     the newest meshes (snapshots.py)
@@ -34,6 +34,8 @@ def write_request(folder: Path, request: StartJob) -> None:
     folder.mkdir(parents=True)
     if request.points is not None:
         np.save(folder / "points.npy", request.points, allow_pickle=False)
+    if request.colors is not None:
+        np.save(folder / "colors.npy", request.colors, allow_pickle=False)
     write_json(folder / "request.json", {"format": FORMAT, **MESSAGES["job.start"].write(request, "job.start")})
 
 
@@ -57,7 +59,8 @@ def hashes_of(request: StartJob) -> dict[str, int | None]:
     """The blobs that a request needs, with their sizes where they are known."""
     if isinstance(request.scene, SceneFiles):
         return {file.hash: file.size for file in request.scene.files}
-    return {camera.hash: None for camera in request.scene.cameras}
+    hashes = [file for camera in request.scene.cameras for file in (camera.hash, camera.mask) if file]
+    return dict.fromkeys(hashes)
 
 
 def build_scene(folder: Path, blob: Callable[[str], Path]) -> Path:
@@ -73,23 +76,28 @@ def build_scene(folder: Path, blob: Callable[[str], Path]) -> Path:
         for file in request.scene.files:
             _link(blob(file.hash), building / file.path)
     else:
-        _build_cameras(building, request.scene, folder / "points.npy", blob)
+        _build_cameras(building, request.scene, folder, blob)
     os.replace(building, scene)
     return scene
 
 
-def _build_cameras(building: Path, scene: SceneCameras, points: Path, blob: Callable[[str], Path]) -> None:
+def _build_cameras(building: Path, scene: SceneCameras, folder: Path, blob: Callable[[str], Path]) -> None:
     cameras = []
     for i, camera in enumerate(scene.cameras):
         source = blob(camera.hash)
         image = f"images/{i:05d}{_suffix(source)}"     # names of Blender objects are no file names
         _link(source, building / image)
+        if camera.mask:
+            _link(blob(camera.mask), building / f"masks/{i:05d}.png")
         cameras.append({"name": camera.name, "image": image, "width": camera.width, "height": camera.height,
                         "K": camera.K, "viewmat": camera.viewmat})
-    if points.exists():
-        _link(points, building / "points.npy")
-    write_json(building / "cameras.json",
-               {"format": 1, "cameras": cameras, "points": "points.npy" if points.exists() else None})
+    arrays = {}
+    for name in ("points", "colors"):
+        there = (folder / f"{name}.npy").exists()
+        arrays[name] = f"{name}.npy" if there else None
+        if there:
+            _link(folder / f"{name}.npy", building / f"{name}.npy")
+    write_json(building / "cameras.json", {"format": 1, "cameras": cameras, **arrays})
 
 
 def _suffix(image: Path) -> str:

@@ -6,8 +6,9 @@
 stdin: "stop" (in fact anything) asks for a checkpoint and the end; so does its end, for then the server is gone.
 stdout: words (words.py); whatever else libraries print there goes to stderr. stderr: the job's log.
 
-A runner is `run(folder, device, should_stop) -> Iterator[Event]`, the events of `milo.backend.training`. The seam is
-there for other launchers and for tests.
+A runner is `run(folder, device, should_stop)`, an iterator of the events of `milo.backend.training`, or, for the tasks
+about photos, of `milo.backend.alignment`. Each task has its own; --runner replaces that of reconstructions, for other
+launchers and for tests.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from milo.backend.alignment.events import Aligned, AlignProgress
 from milo.backend.training.errors import TrainingError
 from milo.backend.training.events import Event, Finished, Notice, Progress, Snapshot
 from milo.protocol import ProtocolError
@@ -35,6 +37,8 @@ from .snapshots import remove_unfinished, sequence, write_snapshot
 from .words import Ended, GaveUp, Noted, Progressed, SnapshotWritten, say
 
 RUNNER = "milo.backend.service.worker:reconstruct_scene"
+PHOTO_RUNNERS = {"align": "milo.backend.service.photo_tasks:align_photos",
+                 "photos": "milo.backend.service.photo_tasks:report_photos"}
 INTERVAL_KEY = "service.snapshot_interval_s"   # a setting of the job: seconds between live meshes
 INTERVAL_S = 2.0
 LIVE_TRIANGLES = 200_000                       # level of detail made in advance: the default of mesh.next
@@ -89,8 +93,13 @@ class Reporter:
 
     def progress(self, event: Progress) -> None:
         self.loss, self.psnr = _newer(event.loss, self.loss), _newer(event.psnr, self.psnr)
-        word = Progressed(event.stage, event.iteration, event.iterations, self.loss, event.gaussians, event.vertices,
-                          event.eta_s, self.psnr)
+        self._tell(Progressed(event.stage, event.iteration, event.iterations, self.loss, event.gaussians,
+                              event.vertices, event.eta_s, self.psnr))
+
+    def photos(self, event: AlignProgress) -> None:
+        self._tell(Progressed(event.stage, event.done, event.total))
+
+    def _tell(self, word: Progressed) -> None:
         now = time.monotonic()
         if now - self.last_progress >= PROGRESS_EVERY_S:
             self.last_progress, self.held = now, None
@@ -137,7 +146,7 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
         store = Blobs(blobs)
         build_scene(folder, store.path)
         (folder / "run").mkdir(exist_ok=True)
-        module, _, name = runner.partition(":")
+        module, _, name = PHOTO_RUNNERS.get(request.task, runner).partition(":")
         run = getattr(importlib.import_module(module), name)
         reporter = Reporter(folder, pipe, float(request.settings.get(INTERVAL_KEY, INTERVAL_S)))
         for event in run(folder, device, should_stop):
@@ -148,9 +157,14 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
                     reporter.progress(event)
                 case Snapshot():
                     reporter.snapshot(event)
+                case AlignProgress():
+                    reporter.photos(event)
                 case Finished():
                     reporter.flush()
                     say(pipe, Ended(event.stopped, event.psnr))
+                case Aligned():
+                    reporter.flush()
+                    say(pipe, Ended(event.stopped))
         return 0
     except Exception as error:
         traceback.print_exc()

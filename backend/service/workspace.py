@@ -87,7 +87,7 @@ class Workspace:
         """The results of a job: all of run/ but its checkpoints, and preview.png."""
         folder = self.jobs / job
         paths = [path for path in sorted((folder / "run").rglob("*"))
-                 if path.relative_to(folder / "run").parts[0] != "checkpoints"]
+                 if path.relative_to(folder / "run").parts[0] not in ("checkpoints", ".align")]
         found = []
         for path in [*paths, folder / "preview.png"]:
             if path.is_file() and not path.is_symlink() and not path.name.startswith("."):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from milo.protocol import schema
 from milo.protocol.messages import MESSAGES, MeshSnapshot, Picture, PutBlob, SceneFile, SceneFiles, StartJob
+from milo.protocol.photos import Alignment
 
 _part = st.text("abcXYZ09_-é ", min_size=1, max_size=12).map(str.strip).filter(
     lambda s: s and s.lower() not in schema._WINDOWS_DEVICES)
@@ -72,7 +73,12 @@ def _agree(message):
             files = {p: f for p, f in files.items() if not any(q.startswith(p + "/") for q in files)}
             return SceneFiles(tuple(files.values()))
         case StartJob(scene=SceneFiles()):
-            return dataclasses.replace(message, points=None)
+            return dataclasses.replace(message, points=None, colors=None)
+        case StartJob(points=points):
+            colors = None if points is None else np.zeros((len(points), 3), np.uint8)
+            return dataclasses.replace(message, task="reconstruct", colors=colors)
+        case Alignment(points=points):
+            return dataclasses.replace(message, colors=np.zeros((len(points), 3), np.uint8))
         case MeshSnapshot(verts=verts):
             n = max(len(verts), 1)
             verts = np.resize(verts, (n, 3)).astype(np.float32)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack, unpack
 from milo.protocol import messages as m
+from milo.protocol import photos as p
 
 QUICK = settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 HASH = "0" * 64
@@ -17,7 +18,7 @@ WIRE_NAMES = [
     "hello", "welcome", "blob.have", "blob.needs", "blob.put", "blob.stored", "job.start", "job.list", "jobs",
     "job.get", "job.watch", "job.pause", "job.resume", "job.cancel", "job.delete", "job.info", "mesh.next",
     "mesh.snapshot", "nothing", "file.list", "files", "file.get", "file.chunk", "render.splats", "picture",
-    "log.tail", "log", "server.stop", "ok", "error",
+    "log.tail", "log", "server.stop", "ok", "error", "photos.get", "photos.report", "alignment.get", "alignment",
 ]
 
 
@@ -85,6 +86,13 @@ def mesh(verts=None, faces=((0, 1, 2),), colors=3):
     start(settings={"a": float("inf")}), start(settings={"a": {"b": 1}}), start(settings={"a b": 1}),
     start(settings={"a": "x" * 1001}), start(settings={f"k{i}": 1 for i in range(501)}), start(preset=("../x",)),
     start(points=np.zeros((2, 3), np.float32)), start(name="x" * 201), start(name="\ud800"),
+    start(task="guess"), start(task="align", scene=m.SceneCameras((m.SceneCamera("c", HASH, 2, 2, EYE3, EYE4),))),
+    start(scene=m.SceneCameras((m.SceneCamera("c", HASH, 2, 2, EYE3, EYE4, mask="no"),))),
+    start(colors=np.zeros((2, 3), np.uint8)),
+    p.Alignment("a", (), 3, (3,), "ground", True, np.zeros((2, 3), np.float32), np.zeros((3, 3), np.uint8)),
+    p.Alignment("a", (), 3, (3,), "ground", True, np.full((1, 3), np.nan, np.float32), np.zeros((1, 3), np.uint8)),
+    p.PhotoReport("a", "superb", "", (), (), ()),
+    p.PhotoReport("a", "good", "", (), (), (p.Photo("../a", 1, 1, 1.0, 1.0),)),
     m.RenderSplats("a", EYE4[:15], EYE3, 8, 8), m.RenderSplats("a", EYE4, EYE3, 0, 8),
     m.RenderSplats("a", (float("nan"), *EYE4[1:]), EYE3, 8, 8), m.RenderSplats("a", EYE4, EYE3, 8193, 8),
     m.PutBlob(HASH, 2, 0, np.zeros(3, np.uint8)), m.PutBlob(HASH, 9, 0, np.zeros(3, np.int32)),
@@ -122,8 +130,8 @@ def test_an_error_becomes_an_exception_again():
     assert m.Error("invented", "x").to_exception().code == "internal"
 
 
-def test_the_version_is_one():
-    assert PROTOCOL_VERSION == 1
+def test_the_version_is_two():
+    assert PROTOCOL_VERSION == 2
 
 
 def test_the_reference_names_every_message():

@@ -13,14 +13,14 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from milo.protocol import ProtocolError, pack, unpack
+from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack, unpack
 from milo.protocol import messages as m
 from milo.protocol.envelope import scan
 
 HASH = "0" * 64
 
 
-def envelope(kind="job.get", body=None, arrays=(), v=1, request_id=7, **more):
+def envelope(kind="job.get", body=None, arrays=(), v=PROTOCOL_VERSION, request_id=7, **more):
     return msgpack.packb({"v": v, "id": request_id, "type": kind, "body": {} if body is None else body,
                           "arrays": list(arrays), **more})
 
@@ -61,7 +61,7 @@ def test_random_bytes(frames):
                                                                         max_size=4), max_leaves=20),
        st.sampled_from(sorted(m.MESSAGES)), st.sampled_from(["v", "id", "type", "body", "arrays"]))
 def test_any_value_in_any_place(value, kind, key):
-    head = {"v": 1, "id": 1, "type": kind, "body": {}, "arrays": []} | {key: value}
+    head = {"v": PROTOCOL_VERSION, "id": 1, "type": kind, "body": {}, "arrays": []} | {key: value}
     with contextlib.suppress(ProtocolError):
         unpack([msgpack.packb(head)])
     record = m.MESSAGES[kind]
@@ -204,15 +204,15 @@ def test_unknown_fields_and_types_are_refused():
 
 
 def test_another_version_is_a_readable_refusal():
-    error = refused([envelope("job.get", {"job": "a"}, v=2, request_id=9)], "version_mismatch")
+    error = refused([envelope("job.get", {"job": "a"}, v=1, request_id=9)], "version_mismatch")
     assert error.request_id == 9
-    assert "1 and 2" in error.message
+    assert "2 and 1" in error.message
     refused([envelope("job.get", {"job": "a"}, v="new")], "version_mismatch")
 
 
 def test_the_handshake_is_read_in_every_version():
     """A newer side can say hello, and be told no: its fields that we do not know are ignored."""
-    hello = unpack([envelope("hello", {"client": "x", "version": "9", "protocol": 2, "later": 1}, v=2, extra=1)])[1]
-    assert hello == m.Hello("x", "9", 2)
-    error = unpack([envelope("error", {"code": "version_mismatch", "message": "no", "more": []}, v=2)])[1]
+    hello = unpack([envelope("hello", {"client": "x", "version": "9", "protocol": 3, "later": 1}, v=3, extra=1)])[1]
+    assert hello == m.Hello("x", "9", 3)
+    error = unpack([envelope("error", {"code": "version_mismatch", "message": "no", "more": []}, v=3)])[1]
     assert error.code == "version_mismatch"

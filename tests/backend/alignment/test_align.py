@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from milo.backend.alignment.align import Aligned, AlignProgress, align
+from milo.backend.alignment.align import align
+from milo.backend.alignment.events import Aligned, AlignProgress
 from milo.backend.alignment.options import AlignError, AlignOptions
 from milo.backend.alignment.scale import scale_scene
 from milo.backend.alignment.work_folder import WorkFolder

@@ -22,7 +22,7 @@ HELLO = m.Hello("test", "0.1")
 def test_a_client_is_welcomed(server, client):
     assert server.ready_line == f"ready {server.connection['address']}\n"
     welcome = client.ask(HELLO)
-    assert welcome.protocol == 1
+    assert welcome.protocol == 2
     assert welcome.jobs_dir == str(server.home / "jobs")
 
 
