@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Our Delaunay triangulation of pivots against Qhull (scipy.spatial.Delaunay), both on one core.
+"""Our Delaunay triangulation of pivots against Qhull (scipy.spatial.Delaunay), both on one core; then on several.
 
     python -m bench.delaunay [--full]        # --full: Qhull on 450,000 points too, half a minute
+    python -m bench.delaunay threads         # ours alone, 450 k to 1.45 M points, on all numbers of cores
 """
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import time
@@ -42,11 +44,11 @@ def median_seconds(run, repeats, clock=time.perf_counter):
     return statistics.median(times)
 
 
-def main(full=False):
+def against_qhull(full=False):
     print("Median of the Delaunay triangulation of pivots, processor time of one thread")
     for points, qhull_repeats in ((pivots(10_000), 3), (pivots(50_000), 1 if full else 0)):
-        tets = len(delaunay(points))
-        ours = median_seconds(lambda points=points: delaunay(points), 5, time.thread_time)
+        tets = len(delaunay(points, threads=1))
+        ours = median_seconds(lambda points=points: delaunay(points, threads=1), 5, time.thread_time)
         print(f"  {len(points):,} points, {tets:,} tetrahedra")
         print(f"  {'milo.cuda_ext.delaunay':<24}{ours:9.2f} s")
         if qhull_repeats:
@@ -55,5 +57,23 @@ def main(full=False):
             print(f"  {'Qhull (scipy)':<24}{qhull:9.2f} s    ours is {qhull / ours:.1f} times faster")
 
 
+def on_threads(gaussians=(50_000, 72_900, 161_000), most=16):
+    threads = [count for count in (1, 2, 4, 8, 16) if count <= min(most, os.cpu_count())]
+    print("Median of the Delaunay triangulation of pivots, seconds on so many threads")
+    print("  " + f"{'points':>10}" + "".join(f"{count:>9}" for count in threads))
+    for count in gaussians:
+        points = pivots(count)
+        seconds = [median_seconds(lambda points=points, n=n: delaunay(points, threads=n), 3) for n in threads]
+        print("  " + f"{len(points):>10,}" + "".join(f"{s:9.3f}" for s in seconds))
+
+
+def main(full=False):
+    against_qhull(full)
+    on_threads((10_000, 50_000) if full else (10_000,))
+
+
 if __name__ == "__main__":
-    main(full="--full" in sys.argv[1:])
+    if "threads" in sys.argv[1:]:
+        on_threads()
+    else:
+        main(full="--full" in sys.argv[1:])

@@ -13,10 +13,11 @@ from __future__ import annotations
 import threading
 import time
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from milo.cuda_ext.delaunay import delaunay
+from milo.cuda_ext.delaunay import Stopped, delaunay
 from milo.cuda_ext.tets import TetTopology, tet_topology
 
 
@@ -63,8 +64,10 @@ class Triangulation:
         self.stop()
 
     def stop(self) -> None:
-        """Give up the triangulation in the making."""
-        self._next = None
+        """Give up the triangulation in the making; its thread ends within a moment."""
+        if self._next:
+            self._next.stop()
+            self._next = None
 
     def _adopt(self, tets: Tensor, points: Tensor) -> None:
         self.topology = tet_topology(tets.to(points.device), len(points))
@@ -97,14 +100,21 @@ class _Background:
             self._copied.record(torch.cuda.current_stream(points.device))
         self._tets: Tensor | None = None
         self._error: Exception | None = None
+        self._stop = np.zeros(1, np.uint8)
         self._thread = threading.Thread(target=self._run, name="delaunay")
         self._thread.start()
 
     def _run(self) -> None:
         try:
-            self._tets = delaunay(self.host_points())
+            self._tets = delaunay(self.host_points(), stop=self._stop)
+        except Stopped:
+            pass
         except Exception as error:   # whoever waits is told
             self._error = error
+
+    def stop(self) -> None:
+        """Give up; the thread ends within a moment."""
+        self._stop[0] = 1
 
     def host_points(self) -> Tensor:
         """The snapshot, on the CPU."""

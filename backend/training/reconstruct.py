@@ -90,12 +90,15 @@ class _Run:
         yield Notice(forecast(self.scene, self.config, self.device), self.device)
         yield Progress("loading", 0, self.config.schedule.iterations, None, 0, 0, None, None)
         self._timed("loading", self._load)
-        yield from self._train()
-        if not self.should_stop():
-            yield from self._extract()
-            return
-        self._checkpoint()
-        yield self._finished(stopped=True)
+        try:
+            yield from self._train()
+            if not self.should_stop():
+                yield from self._extract()
+                return
+            self._checkpoint()
+            yield self._finished(stopped=True)
+        finally:
+            self.training.mesh.triangulation.stop()   # a thread that is still at it would hold up the end
 
     def _load(self) -> None:
         self.training = Training(self.scene, self.config, self.device, self._note)

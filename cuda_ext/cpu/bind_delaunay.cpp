@@ -26,15 +26,17 @@ auto signs(const Points& array, size_t size, Predicate&& predicate) {
 }  // namespace
 
 void bind_delaunay(nb::module_& m) {
-    m.def("delaunay", [](const Points& points) {
-        std::vector<int32_t> flat;
+    // stop: uint8 [1], looked at while it works; the result has no meaning once it is not 0.
+    m.def("delaunay", [](const Points& points, int threads, const Array<const uint8_t>& stop) {
+        static_assert(sizeof(std::atomic<uint8_t>) == 1);
+        milo::Buffer<int32_t> tets;
         {
             nb::gil_scoped_release release;
-            flat = milo::delaunay(points_of(points));
+            tets = milo::delaunay(points_of(points), threads, reinterpret_cast<const std::atomic<uint8_t>*>(stop.data()));
         }
-        const size_t count = flat.size() / 4;
-        return to_numpy(std::move(flat), {count, size_t{4}});
-    }, nb::arg("points"));
+        const size_t count = tets.size() / 4;
+        return to_numpy(std::move(tets), {count, size_t{4}});
+    }, nb::arg("points"), nb::arg("threads"), nb::arg("stop"));
 
     // For tests: the exact predicates by themselves, on points [N, 4, 3] and [N, 5, 3].
     m.def("orient3d", [](const Points& points) {

@@ -16,13 +16,6 @@ auto rows(const Array<T>& array) {
 }
 
 template <class T>
-nb::ndarray<nb::numpy, T> to_numpy(milo::Buffer<T>&& values, std::initializer_list<size_t> shape) {
-    auto* owned = new milo::Buffer<T>(std::move(values));
-    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<milo::Buffer<T>*>(p); });
-    return nb::ndarray<nb::numpy, T>(owned->data(), shape, owner);
-}
-
-template <class T>
 milo::TetField<T> field_of(const Array<const T>& points, const Array<const T>& sdf, const T* radii, const Ints& edges) {
     return {rows<3>(points), sdf.data(), radii, static_cast<int64_t>(sdf.size()), rows<2>(edges),
             static_cast<int64_t>(edges.size() / 2)};

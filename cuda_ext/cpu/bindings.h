@@ -5,6 +5,8 @@
 #include <nanobind/ndarray.h>
 
 #include <cstdint>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace nb = nanobind;
@@ -13,11 +15,13 @@ namespace nb = nanobind;
 template <class T>
 using Array = nb::ndarray<T, nb::device::cpu, nb::c_contig>;
 
-// Hand a vector over to Python without a copy, as a numpy array of the given shape.
-template <class T>
-nb::ndarray<nb::numpy, T> to_numpy(std::vector<T>&& values, std::initializer_list<size_t> shape) {
-    auto* owned = new std::vector<T>(std::move(values));
-    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<std::vector<T>*>(p); });
+// Hand a std::vector or a Buffer over to Python without a copy, as a numpy array of the given shape.
+template <class Owner>
+auto to_numpy(Owner&& values, std::initializer_list<size_t> shape) {
+    static_assert(!std::is_reference_v<Owner>, "move it here");
+    using T = std::remove_pointer_t<decltype(values.data())>;
+    auto* owned = new Owner(std::move(values));
+    nb::capsule owner(owned, [](void* p) noexcept { delete static_cast<Owner*>(p); });
     return nb::ndarray<nb::numpy, T>(owned->data(), shape, owner);
 }
 

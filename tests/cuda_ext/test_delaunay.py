@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triangulations checked from the definition, by predicates that test_predicates.py checks by rational arithmetic."""
 
+import threading
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from scipy.spatial import ConvexHull
 from scipy.spatial import Delaunay as Qhull
 
-from milo.cuda_ext.delaunay import delaunay
+from milo.cuda_ext.delaunay import Stopped, delaunay
 from milo.cuda_ext.native import native
 
 CORNERS = np.array([[x, y, z] for x in (-1, 1) for y in (-1, 1) for z in (-1, 1)], float)
@@ -30,8 +31,8 @@ def pivots(count, seed=0, flat=0.0, dtype=np.float32):
     return np.concatenate([corners.reshape(-1, 3), means]).astype(dtype)
 
 
-def tetrahedra(points):
-    return delaunay(torch.from_numpy(np.ascontiguousarray(points))).numpy()
+def tetrahedra(points, threads=0):
+    return delaunay(torch.from_numpy(np.ascontiguousarray(points)), threads=threads).numpy()
 
 
 def as_set(tets):
@@ -155,7 +156,47 @@ HARD = {
 @pytest.mark.parametrize("name", HARD)
 def test_hard_inputs(name):
     points = HARD[name]()
-    assert_delaunay(points, tetrahedra(points))
+    tets = tetrahedra(points, 1)
+    assert_delaunay(points, tets)
+    for threads in (2, 4, 8):
+        np.testing.assert_array_equal(tetrahedra(points, threads), tets, f"{threads} threads")
+
+
+def test_the_same_to_the_bit_whatever_the_number_of_threads():
+    """Many at once in little space, again and again: the order in which they come and conflict differs each time."""
+    points = pivots(3000)
+    tets = tetrahedra(points, 1)
+    for threads in [2, 4, 8, 16] * 3:
+        np.testing.assert_array_equal(tetrahedra(points, threads), tets)
+
+
+@pytest.mark.parametrize("threads", [1, 8])
+def test_grows_where_there_are_many_tetrahedra(threads):
+    """Two skew lines: each pair of segments is a tetrahedron, 400 a point."""
+    along = np.linspace(-1, 1, 800)
+    points = np.zeros((1600, 3))
+    points[:800, 0], points[800:, 1], points[800:, 2] = along, along, 1
+    assert len(tetrahedra(points, threads)) == 799 * 799
+
+
+def test_neighbours_are_near_each_other_in_the_list():
+    points = pivots(3000)
+    tets = tetrahedra(points)
+    centres = points[tets].mean(axis=1)
+    step = np.linalg.norm(np.diff(centres, axis=0), axis=1)
+    anywhere = np.linalg.norm(centres - np.random.default_rng(0).permutation(centres), axis=1)
+    assert np.median(step) < 0.05 * np.median(anywhere)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_stops_when_told_to(threads):
+    points, stop = torch.from_numpy(pivots(20_000)), np.zeros(1, np.uint8)
+    timer = threading.Timer(0.05, stop.fill, (1,))
+    timer.start()
+    with pytest.raises(Stopped):
+        for _ in range(1000):
+            delaunay(points, threads=threads, stop=stop)
+    timer.join()
 
 
 @pytest.mark.parametrize(

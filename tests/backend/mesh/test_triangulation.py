@@ -87,3 +87,19 @@ def test_tells_of_bad_pivots_at_the_swap():
     background.update(11, pivots(11), due=False)
     with pytest.raises(ValueError, match="not finite"):
         background.update(12, pivots(12), due=False)
+
+
+def test_gives_up_at_once_when_stopped():
+    points = torch.randn(200_000, 3, generator=torch.Generator().manual_seed(0))
+    background = Triangulation(5)
+    background.update(9, pivots(9), due=False)
+    before = set(threading.enumerate())
+    background.update(10, points, due=True)
+    (thread,) = set(threading.enumerate()) - before
+    time.sleep(0.02)
+    start = time.perf_counter()
+    background.stop()
+    thread.join(10)
+    assert not thread.is_alive() and time.perf_counter() - start < 0.5
+    background.update(15, pivots(15), due=False)
+    assert torch.equal(background.topology.tets, delaunay(pivots(9)))
