@@ -53,7 +53,7 @@ def test_the_sign_says_inside_or_outside(ball, rasterizer):
     assert (sdf[radius < 0.97] < -0.3).all()
     # For RaDe-GS a view does not count where it shows nothing: take points that some view sees before the ball.
     before = (radius > 1.05) & (points.abs().amax(1) > 0.9 * radius)
-    assert before.sum() > 500 and (sdf[before] > 0.2).float().mean() > 0.99
+    assert before.sum() > 400 and (sdf[before] > 0.2).float().mean() > 0.99
     assert sdf.max() <= 0.5 and sdf.min() >= UNSEEN
     eased = integrated_sdf(points, ball, list(views()), SCALE, rasterizer=rasterizer, iso=0.3)
     torch.testing.assert_close(sdf[before] - eased[before], torch.full_like(sdf[before], 0.2))
