@@ -39,6 +39,7 @@ class ModelConfig:
     sh_storage_start: int = 0         # stored degree before simplification 1
     initial_opacity: float = 0.1      # of Gaussians made from points
     mip_filter: bool = True           # 3D smoothing filter (spec 2.4)
+    rasterizer: Literal["radegs", "gof"] = "radegs"   # draws depths and normals: by ray planes, or by exact maxima
     near: float = 0.05                # Gaussians nearer to a camera than this are not drawn ...
     near_unit: Literal["extent", "world"] = "extent"   # ... in this unit (the reference: 0.2 world units, Q4)
     max_gaussians: int = 0            # budget: stop copying, splitting and cloning above it; 0 = none

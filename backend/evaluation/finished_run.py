@@ -53,7 +53,7 @@ class FinishedRun:
         """The splats as `view` sees them over `background` [3] (that of the run if None): [3, H, W] in [0, 1]."""
         camera, background = view.camera, self.background if background is None else background
         return render_view(self.splats, camera.viewmat, camera.K, camera.size, background,
-                           near=self.scale.splat_near).image
+                           near=self.scale.splat_near, rasterizer=self.scale.rasterizer).image
 
 
 def open_run(path: str | Path, scene: str | Path | None = None, device: str | torch.device = "cpu") -> FinishedRun:

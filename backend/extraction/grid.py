@@ -106,7 +106,8 @@ class _Depths:
         if index in self.kept:
             return self.kept[index]
         view, settings = self.views[index], self.settings
-        rendered = render_geometry(self.splats, view.camera, near=self.scale.splat_near)
+        rendered = render_geometry(self.splats, view.camera, near=self.scale.splat_near,
+                                   rasterizer=self.scale.rasterizer)
         depth = torch.lerp(rendered.expected_depth, rendered.median_depth, settings.median_share)
         counts = (rendered.median_depth > 0) & (depth <= self.depth_max) & (rendered.alpha >= settings.min_alpha)
         if view.mask is not None:

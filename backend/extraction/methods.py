@@ -26,13 +26,15 @@ def mesh_of(splats: Splats, logits: Tensor, views: Sequence, config, scale: Scen
         logits: [N, 9] occupancy logits, base + shift; 0 where nothing was learned.
         views: training views with photos.
         config: the whole configuration.
-        scale: of the scene.
+        scale: of the scene; extract.rasterizer may name another rasteriser.
         generator: draws, where a method draws.
 
     Yields:
         ExtractSteps, then one ColoredMesh.
     """
     method = config.extract.method
+    if config.extract.rasterizer != "model":
+        scale = scale._replace(rasterizer=config.extract.rasterizer)
     if method == "learned":
         return refine_and_extract(splats, logits, views, config, scale, generator)
     if method in ("tsdf", "dtu"):

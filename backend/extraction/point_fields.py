@@ -63,19 +63,18 @@ class IntegrationField:
     Args:
         splats: the Gaussians; views: training views.
         scale: of the scene.
-        rasterizer: "gof" or "radegs".
         iso: opacity on the surface.
     """
 
-    def __init__(self, splats: Splats, views: Sequence, scale: SceneScale, rasterizer: str, iso: float):
-        self.splats, self.views, self.scale, self.rasterizer, self.iso = splats, views, scale, rasterizer, iso
+    def __init__(self, splats: Splats, views: Sequence, scale: SceneScale, iso: float):
+        self.splats, self.views, self.scale, self.iso = splats, views, scale, iso
 
     @torch.no_grad()
     def at(self, points: Tensor, stage: str) -> Steps:
         """As Field.at; values up to iso, UNSEEN where no view counts."""
         value = torch.full(points.shape[:1], UNSEEN, dtype=points.dtype, device=points.device)
         for index, view in enumerate(self.views):
-            of_view = integrated_sdf(points, self.splats, [view], self.scale, rasterizer=self.rasterizer, iso=self.iso)
+            of_view = integrated_sdf(points, self.splats, [view], self.scale, iso=self.iso)
             value = torch.maximum(value, of_view)    # the least opacity of all views
             yield ExtractStep(stage, index + 1, len(self.views), None, 0)
         return value
@@ -108,10 +107,4 @@ def point_field(kind: str, splats: Splats, views: Sequence, maps: DepthMaps, con
     """The field "depth_fusion" or "integration" of frozen Gaussians."""
     if kind == "depth_fusion":
         return DepthFusionField(views, maps, scale, config.mesh.carve_masks)
-    return IntegrationField(splats, views, scale, rasterizer_of(config), config.extract.isosurface)
-
-
-def rasterizer_of(config) -> str:
-    """The rasteriser, "radegs" or "gof", with which a mesh is extracted."""
-    wanted = config.extract.rasterizer
-    return getattr(config.model, "rasterizer", "radegs") if wanted == "model" else wanted
+    return IntegrationField(splats, views, scale, config.extract.isosurface)

@@ -87,12 +87,13 @@ def _without_photos(path: Path, splats: Splats, config: Config) -> tuple[list[Vi
     """The views of a cameras.json, which the splats themselves take the place of photos in; and their extent."""
     cameras = read_cameras(path)
     extent = camera_extent(cameras)
-    near = scene_scale(config, extent).splat_near
+    scale = scene_scale(config, extent)
     device = splats.means.device
     views = []
     for uid, camera in enumerate(cameras):
         size = target_size(camera.width, camera.height, config.data.resolution, config.data.max_width)
         camera = camera.resized(*size).to(device)
-        picture = render_view(splats, camera.viewmat, camera.K, camera.size, near=near).image
+        picture = render_view(splats, camera.viewmat, camera.K, camera.size, near=scale.splat_near,
+                              rasterizer=scale.rasterizer).image
         views.append(View(camera, uid, (picture * 255).round().to(torch.uint8).permute(1, 2, 0)))
     return views, extent

@@ -17,7 +17,7 @@ UNSEEN = -100.0   # of points that no view can judge
 
 
 @torch.no_grad()
-def integrated_sdf(points: Tensor, splats: Splats, views: Sequence, scale: SceneScale, *, rasterizer: str = "gof",
+def integrated_sdf(points: Tensor, splats: Splats, views: Sequence, scale: SceneScale, *,
                    iso: float = 0.5) -> Tensor:
     """How far the opacity of each point, as the view that sees most of it has it, is below `iso`.
 
@@ -25,21 +25,20 @@ def integrated_sdf(points: Tensor, splats: Splats, views: Sequence, scale: Scene
         points: [P, 3] world units.
         splats: the Gaussians.
         views: training views, each with a camera and perhaps a mask.
-        scale: gives the near plane of the Gaussians.
-        rasterizer: "gof", where every view counts, or "radegs", where a view counts for points in front of or behind
-            what it shows (alpha times mask above one half).
+        scale: gives the near plane of the Gaussians and their rasteriser: "gof", where every view counts, or "radegs",
+            where a view counts for points in front of or behind what it shows (alpha times mask above one half).
         iso: opacity on the surface.
 
     Returns:
         [P], positive outside, at most iso; iso - 1 inside; UNSEEN where no view counts.
     """
     least = torch.ones(len(points), dtype=points.dtype, device=points.device)
-    counts = torch.full_like(least, rasterizer == "gof", dtype=torch.bool)
+    counts = torch.full_like(least, scale.rasterizer == "gof", dtype=torch.bool)
     for view in views:
         camera = view.camera
         opacity = integrate_points(points, splats.means, splats.scales, splats.quats, splats.opacities, camera.viewmat,
-                                   camera.K, camera.size, rasterizer=rasterizer, near=scale.splat_near)
-        if rasterizer == "radegs":
+                                   camera.K, camera.size, rasterizer=scale.rasterizer, near=scale.splat_near)
+        if scale.rasterizer == "radegs":
             shown = _shown(points, splats, view, scale)
             opacity = torch.where(shown, opacity, torch.ones_like(opacity))
             counts |= shown

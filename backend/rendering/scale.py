@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The lengths that depend on the size of a scene, worked out once (spec training.md 1.5 and Q4)."""
+"""How a scene is drawn: the lengths that depend on its size, worked out once (spec training.md 1.5 and Q4)."""
 
 from __future__ import annotations
 
@@ -7,18 +7,20 @@ from typing import NamedTuple
 
 
 class SceneScale(NamedTuple):
-    """All in world units."""
+    """Lengths in world units."""
 
     extent: float       # 1.1 x the largest distance of a training camera from their mean
     splat_near: float   # Gaussians nearer to a camera than this are not drawn
     mesh_near: float    # meshes are clipped here ...
     mesh_far: float     # ... and not judged beyond this
     truncation: float   # of depth fusion
+    rasterizer: str = "radegs"   # or "gof": draws the Gaussians' colours, depths and normals
 
 
 def scene_scale(config, extent: float) -> SceneScale:
-    """Lengths of a scene with the given extent, by the sections `model` and `mesh` of the configuration."""
+    """How a scene with the given extent is drawn, by the sections `model` and `mesh` of the configuration."""
     splat_near = config.model.near * (extent if config.model.near_unit == "extent" else 1.0)
     mesh = config.mesh
     unit = extent if mesh.depth_unit == "extent" else 1.0
-    return SceneScale(extent, splat_near, mesh.near * unit, mesh.far * unit, mesh.trunc * extent)
+    return SceneScale(extent, splat_near, mesh.near * unit, mesh.far * unit, mesh.trunc * extent,
+                      config.model.rasterizer)

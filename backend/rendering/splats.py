@@ -8,7 +8,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from milo.cuda_ext.gof import rasterize_gof
 from milo.cuda_ext.splats import GeometryRender, rasterize_geometry
+
+_RASTERIZERS = {"radegs": rasterize_geometry, "gof": rasterize_gof}
 
 
 class Splats(NamedTuple):
@@ -40,8 +43,8 @@ class Picture(NamedTuple):
 
 
 def render_geometry(splats: Splats, camera, background: Tensor | None = None, *, near: float = 0.2,
-                    screen_grad: Tensor | None = None) -> GeometryRender:
-    """Image, depths and normals of Gaussians seen by a camera (RaDe-GS; spec rasterization.md 2).
+                    screen_grad: Tensor | None = None, rasterizer: str = "radegs") -> GeometryRender:
+    """Image, depths and normals of Gaussians seen by a camera (spec rasterization.md 2, 3).
 
     Args:
         splats: the Gaussians.
@@ -49,15 +52,16 @@ def render_geometry(splats: Splats, camera, background: Tensor | None = None, *,
         background: [3] in [0, 1]; black if None.
         near: Gaussians whose centre is nearer than this (world units) are not drawn.
         screen_grad: [N, 3] zero leaf that receives the screen-space gradient, for densification.
+        rasterizer: "radegs", or "gof", whose two depths are the same map.
     """
-    return rasterize_geometry(splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc, splats.sh_rest,
-                              camera.viewmat, camera.K, camera.size, sh_degree=splats.sh_degree, background=background,
-                              near=near, screen_grad=screen_grad)
+    return _RASTERIZERS[rasterizer](splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
+                                    splats.sh_rest, camera.viewmat, camera.K, camera.size, sh_degree=splats.sh_degree,
+                                    background=background, near=near, screen_grad=screen_grad)
 
 
 @torch.no_grad()
 def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int],
-                background: Tensor | None = None, *, near: float = 0.2) -> Picture:
+                background: Tensor | None = None, *, near: float = 0.2, rasterizer: str = "radegs") -> Picture:
     """A picture of Gaussians from any pinhole camera, also of Gaussians that were moved, turned and scaled as a whole.
 
     Args:
@@ -67,6 +71,7 @@ def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int
         size: (height, width).
         background: [3] in [0, 1]; black if None.
         near: Gaussians whose centre is nearer than this are not drawn, in the units of the Gaussians at rest.
+        rasterizer: "radegs" or "gof", with which they were trained.
 
     Returns:
         Picture; depth in the camera's units, that is, scaled as the Gaussians are.
@@ -74,7 +79,7 @@ def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int
     scale = torch.linalg.det(viewmat[:3, :3]).abs() ** (1 / 3)
     rigid = viewmat.clone()
     rigid[:3] /= scale      # seen from `scale` times nearer, everything is `scale` times smaller: the same picture
-    drawn = rasterize_geometry(splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
-                               splats.sh_rest, rigid, K, size, sh_degree=splats.sh_degree, background=background,
-                               near=near)
+    drawn = _RASTERIZERS[rasterizer](splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
+                                     splats.sh_rest, rigid, K, size, sh_degree=splats.sh_degree, background=background,
+                                     near=near)
     return Picture(drawn.image.clamp(0, 1), drawn.median_depth * scale, drawn.alpha)

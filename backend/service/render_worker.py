@@ -39,23 +39,24 @@ def paint_gaussians(file: Path, device: str) -> Callable:
     from milo.backend.gaussians.files import load_gaussians
     from milo.backend.rendering.splats import render_view
 
-    device, near = choose_device(device), splat_near(file.parent)
+    device, how = choose_device(device), how_drawn(file.parent)
     splats = load_gaussians(file).splats().detach().to(device)
 
     def draw(viewmat, K, size, background):
         tensors = (torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in (viewmat, K, background))
         viewmat, K, background = tensors
-        return tuple(tensor.cpu().numpy() for tensor in render_view(splats, viewmat, K, size, background, near=near))
+        return tuple(tensor.cpu().numpy() for tensor in render_view(splats, viewmat, K, size, background, **how))
 
     return draw
 
 
-def splat_near(run: Path) -> float:
-    """Depth up to which this run's Gaussians are not drawn, world units: it follows the size of the scene."""
+def how_drawn(run: Path) -> dict:
+    """The near plane (world units; it follows the size of the scene) and the rasteriser of a run's Gaussians."""
     try:
-        return float(json.loads((run / "run.json").read_text("utf-8"))["splat_near"])
+        record = json.loads((run / "run.json").read_text("utf-8"))
+        return {"near": float(record["splat_near"]), "rasterizer": record.get("rasterizer", "radegs")}
     except (OSError, ValueError, KeyError, TypeError):
-        return 0.2   # the rasterisers' own: splats are there before the run has said how it went
+        return {}   # splats are there before the run has said how it went
 
 
 def newest_splats(folder: Path) -> Path:

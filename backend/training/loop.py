@@ -135,7 +135,8 @@ class Training:
         terms = {"photometric": self.photo_loss(rendered.image, view, background)}
         weight = weight_at(self.config.loss, k)
         if weight:   # this rasteriser gives no depth, so the other one does
-            maps = render_geometry(splats, camera, near=self.scale.splat_near, screen_grad=screen)
+            maps = render_geometry(splats, camera, near=self.scale.splat_near, screen_grad=screen,
+                                   rasterizer=self.scale.rasterizer)
             terms["depth_order"] = weight * self.depth_order(maps, view.uid, k)
         return terms, rendered.radii, rendered.area_max
 
@@ -145,7 +146,7 @@ class Training:
         config = self.config.loss
         ahead = self._mesh_ahead(splats, k) if now.mesh else None
         rendered = render_geometry(splats, view.camera, background, near=self.scale.splat_near,
-                                   screen_grad=screen)
+                                   screen_grad=screen, rasterizer=self.scale.rasterizer)
         terms = {"photometric": self.photo_loss(rendered.image, view, background)}
         if now.depth_normal:
             terms["depth_normal"] = depth_normal_loss(

@@ -220,7 +220,8 @@ class _Run:
         self.directory.write_json("run.json", {
             "scene": self.scene.name, "scene_path": str(self.scene.path.resolve()), "stopped": stopped,
             "iteration": self.training.iteration, "psnr": self.psnr, "gaussians": len(self.training.gaussians),
-            "vertices": self.vertices, "splat_near": self.training.scale.splat_near, "seconds": seconds,
+            "vertices": self.vertices, "splat_near": self.training.scale.splat_near,
+            "rasterizer": self.training.scale.rasterizer, "seconds": seconds,
             "delaunay_blocked_s": round(self.training.mesh.triangulation.blocked_s, 3),
             "peak_memory_bytes": peak_memory()})
         return Finished(self.directory.splats, self.directory.mesh, seconds, self.psnr, stopped)

@@ -69,7 +69,8 @@ def held_out_psnr(training: Training) -> float | None:
 
 def _render(training: Training, camera) -> Tensor:
     return render_view(training.gaussians.splats().detach(), camera.viewmat, camera.K, camera.size,
-                       training.background, near=training.scale.splat_near).image
+                       training.background, near=training.scale.splat_near,
+                       rasterizer=training.scale.rasterizer).image
 
 
 def as_bytes(image: Tensor) -> np.ndarray:

@@ -43,7 +43,7 @@ def test_integration_along_the_axis_of_one_gaussian(rasterizer):
     for opacity in (0.6, 0.999):
         splats = Splats(torch.tensor([[0.0, 0, 2]]), torch.full((1, 3), 0.1), torch.tensor([[1.0, 0, 0, 0]]),
                         torch.tensor([opacity]), torch.zeros(1, 3), torch.zeros(1, 0, 3), 0)
-        field = IntegrationField(splats, [FRONT], SCALE, rasterizer, iso=0.5)
+        field = IntegrationField(splats, [FRONT], SCALE._replace(rasterizer=rasterizer), iso=0.5)
         z = torch.linspace(1.6, 2.6, 21)
         points = torch.stack([0 * z, 0 * z, z], dim=1)
         gathered = 0.5 - run(field.at(points, "field"))
@@ -57,8 +57,9 @@ def test_integration_where_no_view_looks():
     splats = Splats(torch.tensor([[0.0, 0, 2]]), torch.full((1, 3), 0.1), torch.tensor([[1.0, 0, 0, 0]]),
                     torch.tensor([0.9]), torch.zeros(1, 3), torch.zeros(1, 0, 3), 0)
     beside = torch.tensor([[3.0, 0, 2.0]])
-    assert run(IntegrationField(splats, [FRONT], SCALE, "radegs", 0.5).at(beside, "")).tolist() == [UNSEEN]
-    assert run(IntegrationField(splats, [FRONT], SCALE, "gof", 0.5).at(beside, "")).tolist() == [-0.5]
+    for rasterizer, wanted in (("radegs", UNSEEN), ("gof", -0.5)):
+        field = IntegrationField(splats, [FRONT], SCALE._replace(rasterizer=rasterizer), 0.5)
+        assert run(field.at(beside, "")).tolist() == [wanted]
 
 
 class Sphere:

@@ -11,7 +11,7 @@ from milo.backend.mesh.integration import UNSEEN, integrated_sdf
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 
-SCALE = SceneScale(3.0, 0.2, 1e-3, float("inf"), 0.006)
+SCALES = {name: SceneScale(3.0, 0.2, 1e-3, float("inf"), 0.006, name) for name in ("radegs", "gof")}
 
 
 @pytest.fixture
@@ -49,20 +49,20 @@ def test_the_sign_says_inside_or_outside(ball, rasterizer):
     points = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0))
     radius = 0.7 + 0.6 * torch.rand(4000, 1, generator=torch.Generator().manual_seed(1))
     points = torch.nn.functional.normalize(points, dim=1) * radius
-    sdf, radius = integrated_sdf(points, ball, list(views()), SCALE, rasterizer=rasterizer), radius[:, 0]
+    sdf, radius = integrated_sdf(points, ball, list(views()), SCALES[rasterizer]), radius[:, 0]
     assert (sdf[radius < 0.97] < -0.3).all()
     # For RaDe-GS a view does not count where it shows nothing: take points that some view sees before the ball.
     before = (radius > 1.05) & (points.abs().amax(1) > 0.9 * radius)
     assert before.sum() > 400 and (sdf[before] > 0.2).float().mean() > 0.99
     assert sdf.max() <= 0.5 and sdf.min() >= UNSEEN
-    eased = integrated_sdf(points, ball, list(views()), SCALE, rasterizer=rasterizer, iso=0.3)
+    eased = integrated_sdf(points, ball, list(views()), SCALES[rasterizer], iso=0.3)
     torch.testing.assert_close(sdf[before] - eased[before], torch.full_like(sdf[before], 0.2))
 
 
 def test_what_no_view_can_judge(ball):
     """RaDe-GS: where views show nothing, or their masks nothing. GOF judges everywhere."""
     points = torch.tensor([[0.0, 0.0, 0.5], [1.6, 1.6, 1.6]])
-    assert (integrated_sdf(points, ball, list(views()), SCALE, rasterizer="radegs") == UNSEEN).tolist() == [False, True]
+    assert (integrated_sdf(points, ball, list(views()), SCALES["radegs"]) == UNSEEN).tolist() == [False, True]
     masked = list(views(masked=True))
-    assert (integrated_sdf(points, ball, masked, SCALE, rasterizer="radegs") == UNSEEN).all()
-    assert integrated_sdf(points, ball, masked, SCALE).sign().tolist() == [-1, 1]
+    assert (integrated_sdf(points, ball, masked, SCALES["radegs"]) == UNSEEN).all()
+    assert integrated_sdf(points, ball, masked, SCALES["gof"]).sign().tolist() == [-1, 1]

@@ -83,7 +83,8 @@ def test_gaussians_are_drawn_by_the_painter_of_the_product(tmp_path):
     assert picture.depth[0, 0] == 0
 
 
-def test_a_small_scene_is_not_cut_away(tmp_path):
+@pytest.mark.parametrize("record", ['{"splat_near": 0.005}', '{"splat_near": 0.005, "rasterizer": "gof"}'])
+def test_a_small_scene_is_not_cut_away(tmp_path, record):
     """A scene measured in decimetres stands nearer to its cameras than the rasterisers' own near plane."""
     from milo.backend.data.ply import SplatColumns, write_splats
     from milo.backend.service.render_worker import Painting, paint_gaussians
@@ -94,7 +95,7 @@ def test_a_small_scene_is_not_cut_away(tmp_path):
         means=np.array([[0, 0, 0.1]], np.float32), sh_dc=np.zeros((1, 3), np.float32),
         sh_rest=np.zeros((1, 0, 3), np.float32), opacities=np.array([8], np.float32),
         scales=np.full((1, 3), np.log(0.005), np.float32), quats=np.array([[1, 0, 0, 0]], np.float32)))
-    (run / "run.json").write_text('{"format": 1, "splat_near": 0.005}')
+    (run / "run.json").write_text(record)
     request = m.RenderSplats("a", EYE4, (60, 0, 20, 0, 60, 15, 0, 0, 1), 40, 30)
     picture = Painting(tmp_path, "cpu", paint_gaussians).picture(request)
     assert picture.image[14, 19, 3] > 200

@@ -18,9 +18,10 @@ SPLATS_ALONE = {
 
 
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-@pytest.mark.parametrize("geometry_from", [1, 1000])
-def test_training_fits_held_out_views(ball, short_config, geometry_from, device):
-    config = short_config(**SPLATS_ALONE, **{"schedule.depth_normal_from": geometry_from})
+@pytest.mark.parametrize(("geometry_from", "rasterizer"), [(1, "radegs"), (1, "gof"), (1000, "radegs")])
+def test_training_fits_held_out_views(ball, short_config, geometry_from, rasterizer, device):
+    config = short_config(**SPLATS_ALONE, **{"schedule.depth_normal_from": geometry_from,
+                                             "model.rasterizer": rasterizer})
     training = Training(ball, config, device)
     before = held_out_psnr(training)
     losses = [float(training.step().loss) for _ in range(60)]

@@ -47,10 +47,11 @@ def test_a_change_of_the_set_starts_the_mesh_anew(ball, short_config):
     assert len(training.mesh.labels) == 9 * len(training.gaussians)
 
 
+@pytest.mark.parametrize("rasterizer", ["radegs", "gof"])
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
-def test_photos_become_a_mesh(ball, short_config, tmp_path, device):
+def test_photos_become_a_mesh(ball, short_config, tmp_path, device, rasterizer):
     config = short_config(**MESH, **{"run.provisional_at": [12], "run.snapshot_interval": 10,
-                                     "extract.refine_iters": 5})
+                                     "extract.refine_iters": 5, "model.rasterizer": rasterizer})
     events = list(reconstruct(ball, config, tmp_path, device=device))
     snapshots = [event for event in events if isinstance(event, Snapshot)]
     assert [(event.kind, event.iteration) for event in snapshots] == [
