@@ -137,19 +137,31 @@ class MeshConfig:
     every: int = 1                    # evaluate the mesh losses each so many iterations, weights times as much
     max_points: int = 5_400_000       # Delaunay sites, 9 a Gaussian; 0 = no limit
     sampling: Literal["surface", "surface+opacity", "random"] = "surface"   # which Gaussians, if there are more
+    foreground: bool = False          # of those alone that lie within an extent of the cameras' middle
+    redraw: bool = False              # choose them anew at each triangulation
     delaunay_interval: int = 500
     delaunay_lag: int = 100           # iterations from the pivots' snapshot to its triangulation's use; 0 = wait for it
-    sdf_interval: int = 500           # depth fusion of the occupancy
+    long_edges: Literal["drop", "collapse", "keep"] = "drop"   # faces on edges longer than their pivots' radii together
+    frustum_filter: bool = False      # lose faces whose vertices all lie outside a picture, as the reference does (Q13)
+    sdf_interval: int = 500           # the field is observed and the occupancy reset
+    sdf_source: Literal["depth_fusion", "integration"] = "depth_fusion"   # how the field is observed
+    sdf_linear: bool = False          # source integration: distances in standard deviations instead of opacities
+    sdf_binary_steps: int = 0         # bisections of each crossing edge; 0 = take the field as it is
+    sdf_linear_steps: int = 20        # after bisections: passes that make the field linear along crossing edges ...
+    sdf_linear_std: float = 0.5       # ... and the standard deviation that it is brought to
     sdf_stop_iter: int = 13_001
     reset_mode: Literal["ema", "none"] = "ema"
     reset_alpha: float = 0.4          # weight of the fused occupancy at an EMA reset
     labels_interval: int = 200
+    depth_loss: Literal["log", "normal"] = "log"   # log of the difference, or angle between the normals of the depths
     depth_weight: float = 0.05
+    normal_source: Literal["depth", "render"] = "depth"   # normals the mesh is compared with
     normal_weight: float = 0.05
     centers_weight: float = 0.005
     labels_weight: float = 0.005
     label_loss: Literal["parity", "masked"] = "parity"   # parity: mean BCE x share of occupied labels (Q12)
     depth_ratio: float = 1.0          # share of the median depth in the maps compared with the mesh
+    detach_splats: bool = False       # these losses move the mesh alone, not what it is compared with
     trunc: float = 0.002              # truncation of depth fusion, x extent
     antialias: bool = True            # silhouette gradients of the mesh depth
     rasterizer: Literal["native", "nvdiffrast"] = "native"   # of the mesh in the losses; nvdiffrast: installed by you

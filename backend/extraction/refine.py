@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from milo.backend.mesh.fields import occupancy_labels
-from milo.backend.mesh.loop import field_terms, view_terms
+from milo.backend.mesh.loop import field_terms
 from milo.backend.mesh.pivots import gaussian_pivots
 from milo.backend.mesh.surface import extract_surface, triangulate
+from milo.backend.mesh.view_loss import view_terms
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.adam import sparse_adam_step
@@ -68,10 +69,11 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         index = stack.pop()
         if step % settings.labels_interval == 0:
             verts, faces, _ = marching_tetrahedra(pivots.points, field(base, shift.detach())[0], topology)
-            labels = occupancy_labels(pivots.points, verts, faces, views, scale, config.mesh.carve_masks)
+            labels = occupancy_labels(pivots.points, verts, faces, views, scale, config.mesh.carve_masks,
+                                      config.mesh.frustum_filter)
         expected, median, visible = maps[index]
         sdf, terms = field_terms(config.mesh, base, shift, labels)
-        surface = extract_surface(pivots, sdf, topology)
+        surface = extract_surface(pivots, sdf, topology, config.mesh.long_edges)
         terms |= view_terms(config.mesh, surface, views[index], expected, median, scale)
         loss = sum(terms.values())
         (grad,) = torch.autograd.grad(loss, shift)
@@ -79,5 +81,5 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         told = step % LOSS_INTERVAL == 0 or step + 1 == settings.refine_iters
         yield ExtractStep("refine", step + 1, settings.refine_iters, float(loss.detach()) if told else None,
                           len(surface.verts))
-    surface = extract_surface(pivots, field(base, shift.detach())[0], topology)
+    surface = extract_surface(pivots, field(base, shift.detach())[0], topology, config.mesh.long_edges)
     yield finished(surface.verts, surface.faces, views, config, scale)

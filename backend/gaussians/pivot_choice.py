@@ -30,23 +30,26 @@ def pivot_limit(config: MeshConfig) -> int | None:
 
 
 def choose_pivots(splats: Splats, scores: Scores, config: MeshConfig, min_views: int,
-                  generator: torch.Generator) -> PivotChoice:
+                  generator: torch.Generator, candidates: Tensor | None = None) -> PivotChoice:
     """Draw the Gaussians that carry pivots.
 
     Args:
-        splats: all N Gaussians, more than the limit.
+        splats: all N Gaussians, of which there are more candidates than the limit.
         scores: of them, over the training views at full resolution.
         min_views: drawn Gaussians that matter in at most so many views are dropped again ("surface" sampling).
         generator: draws.
+        candidates: [N] bool, who may be drawn; None = all. (In the reference those added for their opacity and random
+            ones may be others.)
     """
     limit = pivot_limit(config)
+    if candidates is None:
+        candidates = torch.ones(len(splats.means), dtype=torch.bool, device=splats.means.device)
     if config.sampling == "random":
-        rows = torch.randperm(len(splats.means), generator=generator)[:limit].sort().values
-        return PivotChoice(rows.to(splats.means.device), None)
-    chosen = draw_weighted(scores.of_intersections(scores.metric), limit, generator)
+        return PivotChoice(draw_weighted(candidates.float(), limit, generator), None)
+    chosen = draw_weighted(scores.of_intersections(scores.metric) * candidates, limit, generator)
     chosen = chosen[scores.seen[chosen] > min_views]
     if config.sampling == "surface+opacity" and len(chosen) < limit:
-        weights = splats.opacities.detach().clone()
+        weights = splats.opacities.detach() * candidates
         weights[chosen] = 0
         rows = torch.cat([chosen, draw_weighted(weights, limit - len(chosen), generator)]).sort().values
         return PivotChoice(rows, torch.isin(rows, chosen))

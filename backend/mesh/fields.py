@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from milo.backend.rendering.frustum import faces_in_view
 from milo.backend.rendering.meshes import mesh_depth
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats, render_geometry
@@ -50,19 +51,21 @@ def median_depths(splats: Splats, views: Sequence, scale: SceneScale) -> Iterato
 
 @torch.no_grad()
 def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequence, scale: SceneScale,
-                     carve: bool) -> Tensor:
+                     carve: bool, frustum_filter: bool = False) -> Tensor:
     """Which points the mesh hides from every view that can judge them (spec training.md 5.9).
 
     Args:
         points: [P, 3]; verts: [V, 3]; faces: [F, 3] int32, the mesh before any filter.
         carve: what the photos' masks call background is free space.
+        frustum_filter: only faces with a vertex in the picture count.
 
     Returns:
         [P] uint8: 1 hidden (occupied) or judged by no view, 0 seen in front of the mesh by at least one.
     """
     labels = torch.ones(len(points), dtype=torch.uint8, device=points.device)
     for view in views:
-        depth = beyond_masks(mesh_depth(verts, faces, view.camera, scale), view, carve)
+        drawn = faces_in_view(verts, faces, view.camera, scale) if frustum_filter else faces
+        depth = beyond_masks(mesh_depth(verts, drawn, view.camera, scale), view, carve)
         carve_labels(points, depth, view.camera.viewmat, view.camera.K, labels, near=scale.mesh_near,
                      far=scale.mesh_far)
     return labels

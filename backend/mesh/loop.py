@@ -10,10 +10,8 @@ import torch
 from torch import Tensor
 
 from milo.backend.gaussians.pivot_choice import PivotChoice
-from milo.backend.rendering.meshes import render_mesh
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
-from milo.cuda_ext.mesh_losses import view_loss
 from milo.cuda_ext.pivots import field
 from milo.cuda_ext.tets import TetTopology, marching_tetrahedra
 
@@ -23,6 +21,7 @@ from .occupancy import occupancy_from_sdf, reset_occupancy
 from .pivots import Pivots, from_pivot_order, gaussian_pivots
 from .surface import Surface, SurfaceAhead, extract_surface, surface_ahead
 from .triangulation import Triangulation
+from .view_loss import view_terms
 
 
 class MeshLosses(NamedTuple):
@@ -47,10 +46,12 @@ class MeshInLoop:
         views: all training views, full resolution.
         scale: of the scene.
         choose: () -> the Gaussians that carry pivots, or None for all of them.
+        observe: (Gaussians, pivots, their tetrahedra) -> occupancy [n, 9] of the field; None: by depth fusion.
     """
 
-    def __init__(self, config, views: Sequence, scale: SceneScale, choose: Callable[[], PivotChoice | None]):
-        self.config, self.views, self.scale, self.choose = config, views, scale, choose
+    def __init__(self, config, views: Sequence, scale: SceneScale, choose: Callable[[], PivotChoice | None],
+                 observe: Callable[[Splats, Pivots, TetTopology], Tensor] | None = None):
+        self.config, self.views, self.scale, self.choose, self.observe = config, views, scale, choose, observe
         self.chosen: Tensor | None = None       # [n] int32 indices, ascending
         self.on_surface: Tensor | None = None   # [n] bool; centres of the others may leave the inside (4.4)
         self.triangulation = Triangulation(config.delaunay_lag)
@@ -79,7 +80,7 @@ class MeshInLoop:
     def surface(self, gaussians, splats: Splats) -> Surface:
         """The mesh of this moment, with the last triangulation."""
         sdf, _, _ = field(gaussians.base_occupancy, gaussians.occupancy_shift, self.chosen)
-        return extract_surface(self.pivots(splats), sdf, self.topology)
+        return extract_surface(self.pivots(splats), sdf, self.topology, self.config.long_edges)
 
     # -- one iteration -----------------------------------------------------------------------------------------------
 
@@ -94,17 +95,22 @@ class MeshInLoop:
         config = self.config
         events = mesh_events(config, k)
         fresh = self.topology is None
-        if fresh or k == config.start_iter:
+        redrawn = config.redraw and events.delaunay and not fresh
+        if redrawn:
+            self.invalidate()
+        if fresh or redrawn or k == config.start_iter:
             self._choose()
         pivots = self.pivots(splats)
         self.triangulation.update(k, pivots.points, events.delaunay)
         if fresh or events.sdf:
-            self._fuse(gaussians, splats.detach(), pivots.points.detach())
+            self._fuse(gaussians, splats.detach(), pivots, config.reset_alpha)
+        elif redrawn:   # those that carry pivots for the first time
+            self._fuse(gaussians, splats.detach(), pivots, alpha=0.0)
         if self.labels is None or events.labels:
             self._label(gaussians, pivots.points.detach())
         sdf, terms = field_terms(config, gaussians.base_occupancy, gaussians.occupancy_shift, self.labels, self.chosen,
                                  self.on_surface)
-        return MeshAhead(surface_ahead(pivots, sdf, self.topology), terms)
+        return MeshAhead(surface_ahead(pivots, sdf, self.topology, config.long_edges), terms)
 
     def losses(self, ahead: MeshAhead, view, rendered, counts: list[int] | None = None) -> MeshLosses:
         """Losses of the mesh that `begin` has left.
@@ -116,7 +122,8 @@ class MeshInLoop:
             counts: what ahead.surface.counts holds, if the host has read it; None: read it here, which waits.
         """
         surface = ahead.surface.surface(counts)
-        terms = view_terms(self.config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale)
+        terms = view_terms(self.config, surface, view, rendered.expected_depth, rendered.median_depth, self.scale,
+                           rendered.normal)
         return MeshLosses(terms | ahead.terms, len(surface.verts))
 
     def _choose(self) -> None:
@@ -128,15 +135,19 @@ class MeshInLoop:
         """New labels from the mesh with all its faces, also those on long edges (5.9)."""
         sdf, _, _ = field(gaussians.base_occupancy, gaussians.occupancy_shift, self.chosen)
         verts, faces, _ = marching_tetrahedra(points, sdf, self.topology)
-        self.labels = occupancy_labels(points, verts, faces, self.views, self.scale, self.config.carve_masks)
+        self.labels = occupancy_labels(points, verts, faces, self.views, self.scale, self.config.carve_masks,
+                                       self.config.frustum_filter)
 
     @torch.no_grad()
-    def _fuse(self, gaussians, splats: Splats, points: Tensor) -> None:
-        value = fused_sdf(points, self.views, median_depths(splats, self.views, self.scale), self.scale,
-                          self.config.carve_masks)
-        observed = occupancy_from_sdf(from_pivot_order(value))
+    def _fuse(self, gaussians, splats: Splats, pivots: Pivots, alpha: float) -> None:
+        if self.observe is None:
+            value = fused_sdf(pivots.points.detach(), self.views, median_depths(splats, self.views, self.scale),
+                              self.scale, self.config.carve_masks)
+            observed = occupancy_from_sdf(from_pivot_order(value))
+        else:
+            observed = self.observe(splats, Pivots(*(part.detach() for part in pivots)), self.topology)
         base, shift = reset_occupancy(self._pick(gaussians.base_occupancy), self._pick(gaussians.occupancy_shift),
-                                      observed, self.config.reset_alpha)
+                                      observed, alpha)
         rows = slice(None) if self.chosen is None else self.chosen.long()
         gaussians.base_occupancy[rows] = base
         gaussians.occupancy_shift[rows] = shift
@@ -155,18 +166,6 @@ class MeshInLoop:
         if state:
             self.chosen, self.on_surface, self.labels = state["chosen"], state["on_surface"], state["labels"]
             self.triangulation.load_state_dict(state, pivot_count)
-
-
-def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_depth: Tensor,
-               scale: SceneScale) -> dict[str, Tensor]:
-    """Weighted depth and normal losses between the mesh and the Gaussians' maps [H, W] of one view."""
-    mesh = render_mesh(surface.verts, surface.faces, view.camera, scale, antialiased=config.antialias,
-                       rasterizer=config.rasterizer)
-    depth, normal = view_loss(
-        mesh.depth, mesh.normal, median_depth, view.camera.K, scale.extent, expected_depth=expected_depth,
-        median_share=config.depth_ratio, depth_weight=config.every * config.depth_weight,
-        normal_weight=config.every * config.normal_weight)
-    return {"mesh_depth": depth, "mesh_normal": normal}
 
 
 def field_terms(config, base: Tensor, shift: Tensor, labels: Tensor, rows: Tensor | None = None,

@@ -27,6 +27,7 @@ class SurfaceAhead(NamedTuple):
     points: Tensor
     sdf: Tensor
     crossings: Crossings
+    radii: Tensor | None   # of the pivots, if vertices on long edges shall move to the inner end
 
     @property
     def counts(self) -> Tensor | None:
@@ -35,8 +36,15 @@ class SurfaceAhead(NamedTuple):
 
     def surface(self, counts: list[int] | None = None) -> Surface:
         """The surface; counts: those above, if the host has read them. Else this waits for the GPU."""
-        verts, faces, _ = crossed_surface(self.points, self.sdf, self.crossings, counts)
-        return Surface(verts, faces)
+        verts, faces, edge_ids = crossed_surface(self.points, self.sdf, self.crossings, counts)
+        return Surface(verts if self.radii is None else self._collapsed(verts, edge_ids), faces)
+
+    def _collapsed(self, verts: Tensor, edge_ids: Tensor) -> Tensor:
+        ends = self.crossings.topology.edges.index_select(0, edge_ids).long()       # [V, 2]
+        points = self.points[ends]
+        long = (points[:, 0] - points[:, 1]).detach().norm(dim=1) > self.radii[ends].sum(1)
+        inner = self.sdf[ends].argmin(1)
+        return torch.where(long[:, None], points[torch.arange(len(ends), device=ends.device), inner], verts)
 
 
 def triangulate(points: Tensor) -> TetTopology:
@@ -44,20 +52,22 @@ def triangulate(points: Tensor) -> TetTopology:
     return tet_topology(delaunay(points.detach()).to(points.device), len(points))
 
 
-def surface_ahead(pivots: Pivots, sdf: Tensor, topology: TetTopology) -> SurfaceAhead:
+def surface_ahead(pivots: Pivots, sdf: Tensor, topology: TetTopology, long_edges: str = "drop") -> SurfaceAhead:
     """Marching tetrahedra, without the faces that hang on edges longer than the two pivots' radii together.
 
     Args:
         pivots: points [P, 3] and radii [P].
         sdf: [P], positive outside.
         topology: of the pivots, perhaps of an earlier iteration (connectivity is fixed between triangulations).
+        long_edges: "drop" those faces, "keep" them, or "collapse": move their vertices to the ends of smaller sdf.
     """
-    return SurfaceAhead(pivots.points, sdf, find_crossings(pivots.points, sdf, topology, pivots.radii))
+    crossings = find_crossings(pivots.points, sdf, topology, pivots.radii if long_edges == "drop" else None)
+    return SurfaceAhead(pivots.points, sdf, crossings, pivots.radii if long_edges == "collapse" else None)
 
 
-def extract_surface(pivots: Pivots, sdf: Tensor, topology: TetTopology) -> Surface:
+def extract_surface(pivots: Pivots, sdf: Tensor, topology: TetTopology, long_edges: str = "drop") -> Surface:
     """The same at once."""
-    return surface_ahead(pivots, sdf, topology).surface()
+    return surface_ahead(pivots, sdf, topology, long_edges).surface()
 
 
 def compact(verts: Tensor, faces: Tensor, *attributes: Tensor) -> tuple[Tensor, ...]:

@@ -32,6 +32,7 @@ from .depth_order import DepthOrder, weight_at
 from .errors import TrainingError
 from .photo_loss import PhotoLoss
 from .photo_stream import photo_device
+from .sdf_source import occupancy_source
 from .views import ViewStack, stacked
 
 
@@ -72,7 +73,8 @@ class Training:
         colors = torch.from_numpy(scene.colors).to(self.device, torch.float32) / 255
         gaussians = self._new_gaussians(points, colors, config.model.sh_storage_start)
         self.population = Population(gaussians, SparseAdam(gaussians, config.optim, self.scale.extent))
-        self.mesh = MeshInLoop(config.mesh, scene.train, self.scale, self._choose_pivots)
+        self.mesh = MeshInLoop(config.mesh, scene.train, self.scale, self._choose_pivots,
+                               occupancy_source(config, scene.train, self.scale))
         self.iteration = 0
         self._refresh_filter(schedule.events(config, 1).half)
 
@@ -236,17 +238,25 @@ class Training:
             self.on_event(k, "filter")
 
     def _choose_pivots(self) -> PivotChoice | None:
-        limit = pivot_limit(self.config.mesh)
-        if limit is None or len(self.gaussians) <= limit:
-            return None
+        limit, candidates = pivot_limit(self.config.mesh), None
+        if self.config.mesh.foreground:
+            candidates = self._foreground()
+        count = len(self.gaussians) if candidates is None else int(candidates.sum())
+        if limit is None or count <= limit:
+            return None if candidates is None else PivotChoice(candidates.nonzero().squeeze(1), None)
         config = self.config.densify
         min_views = 0 if len(self.views.full) < config.few_views else config.min_views
         chosen = choose_pivots(self.gaussians.splats().detach(), self._scores(half=False), self.config.mesh, min_views,
-                               self.generator)
+                               self.generator, candidates)
         if not len(chosen.rows):
             raise TrainingError(f"No Gaussian is seen by more than {min_views} photos, so none can carry the mesh. The "
                                 "photos overlap too little; add photos, or set densify.min_views=0.")
         return chosen
+
+    def _foreground(self) -> Tensor:
+        """[N] bool: Gaussians within an extent of the cameras' middle."""
+        middle = torch.stack([view.camera.center for view in self.views.full]).mean(0)
+        return (self.gaussians.means.detach() - middle).norm(dim=1) <= self.scale.extent
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 

@@ -67,3 +67,11 @@ def test_random_pivots(scored):
     config = MeshConfig(max_points=9 * 7, sampling="random")
     chosen = choose_pivots(*scored, config, 1, torch.Generator().manual_seed(0))
     assert len(chosen.rows) == 7 and chosen.rows.diff().min() > 0
+
+
+@pytest.mark.parametrize("sampling", ["surface", "surface+opacity", "random"])
+def test_only_candidates_carry_pivots(scored, sampling):
+    config = MeshConfig(max_points=9 * 5, sampling=sampling)
+    candidates = torch.arange(20) % 2 == 0
+    chosen = choose_pivots(*scored, config, 1, torch.Generator().manual_seed(0), candidates)
+    assert len(chosen.rows) > 3 and (chosen.rows % 2 == 0).all()
