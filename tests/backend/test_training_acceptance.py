@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The acceptance checks of spec training.md, appendix B: those that span several parts, and where the others are."""
+
+import ast
+import math
+from pathlib import Path
+
+import pytest
+import torch
+
+from milo.backend.data.cameras import Camera
+from milo.backend.gaussians.model import Gaussians
+from milo.backend.mesh.fields import fused_sdf, occupancy_labels
+from milo.backend.mesh.pivots import from_pivot_order, gaussian_pivots
+from milo.backend.mesh.surface import compact, extract_surface, triangulate
+from milo.backend.rendering.meshes import mesh_depth
+from milo.backend.rendering.scale import SceneScale
+from milo.cuda_ext.pivots import field
+from milo.cuda_ext.triangles import face_depth, visibility
+
+TESTS = Path(__file__).resolve().parents[1]
+ELSEWHERE = {
+    "B.1, A.1": ("backend/gaussians/test_optimizer.py", "test_position_rate_of_the_spec"),
+    "B.1, A.3": ("backend/gaussians/test_sampling.py", "test_mass_rule_of_the_spec"),
+    "B.1, A.4": ("backend/gaussians/test_densify.py", "test_clone_of_the_spec"),
+    "B.1, A.5": ("backend/gaussians/test_model.py", "test_mip_filter_of_the_spec"),
+    "B.1, A.6": ("cuda_ext/test_pivots.py", "test_vector_of_the_spec"),
+    "B.1, A.7": ("cuda_ext/test_tets.py", "test_vertex_between_two_points"),
+    "B.1, A.8": ("cuda_ext/test_fusion.py", "test_vectors_of_the_specification"),
+    "B.1, A.9": ("backend/mesh/test_occupancy.py", "test_moving_average_of_the_spec"),
+    "B.1, A.10": ("cuda_ext/test_pivots.py", "test_label_loss_of_the_spec"),
+    "B.1, A.11": ("backend/gaussians/test_optimizer.py", "test_step_factor_of_the_spec"),
+    "B.1, A.12": ("cuda_ext/test_depth_normals.py", "test_a_constant_depth_faces_the_camera"),
+    "B.1, A.13": ("backend/training/test_schedule.py", "test_dry_run_of_the_reference"),
+    "B.2, pivots": ("cuda_ext/test_pivots.py", "test_pivots_by_finite_differences"),
+    "B.2, marching": ("cuda_ext/test_tets.py", "test_gradients_by_finite_differences"),
+    "B.2, depth-normal": ("cuda_ext/test_depth_normals.py", "test_gradient_by_finite_differences"),
+    "B.2, mesh maps": ("cuda_ext/test_triangles.py", "test_gradients_are_those_of_finite_differences"),
+    "B.3, closed": ("cuda_ext/test_tets.py", "test_surface_of_random_signs_is_closed"),
+    "B.3, outward": ("cuda_ext/test_tets.py", "test_each_case_of_one_tetrahedron_faces_the_positive_side"),
+    "B.4": ("backend/training/test_schedule.py", "test_dry_run_of_the_reference_event_by_event"),
+    "B.4, regular": ("backend/training/test_regular.py", "test_dry_run_of_the_regular_schedule"),
+    "B.5, simplification": ("backend/gaussians/test_densify.py", "test_simplification_keeps_at_most_its_share"),
+    "B.5, re-initialisation": ("backend/training/test_acceptance_runs.py",
+                               "test_b5_reinitialisation_takes_as_many_from_each_view"),
+    "B.6": ("backend/training/test_acceptance_runs.py", "test_b6_a_reset_is_what_it_says"),
+    "B.7": ("backend/data/test_ply.py", "test_splats_round_trip_bit_exact"),
+    "B.7, columns": ("backend/data/test_ply.py", "test_splat_columns_and_their_order"),
+}
+
+
+@pytest.mark.parametrize("check", ELSEWHERE)
+def test_the_check_is_where_this_list_says(check):
+    path, name = ELSEWHERE[check]
+    tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
+    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
+
+
+def test_b1_projection_of_the_spec():
+    """A.2; our pixel coordinates are half a pixel more, as the centre of the first pixel is 0.5."""
+    camera = Camera(torch.eye(4), torch.tensor([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]), 640, 480, "a")
+    u, v, w = camera.K @ torch.tensor([0.3, -0.2, 2.0])
+    assert (float(u / w) - 0.5, float(v / w) - 0.5) == pytest.approx((394.5, 189.5))
+
+
+def test_b2_mesh_depth_is_where_the_ray_meets_the_plane():
+    """At interior pixels the gradient is that of n . v0 / (n . ray)."""
+    K = torch.tensor([[20.0, 0, 8], [0, 22, 7], [0, 0, 1]], dtype=torch.float64)
+    verts = torch.tensor([[-1.5, -1.2, 2.0], [1.6, -1.1, 2.6], [0.1, 1.7, 3.1]], dtype=torch.float64)
+    verts.requires_grad_()
+    faces = torch.tensor([[0, 1, 2]], dtype=torch.int32)
+    viewmat, size = torch.eye(4, dtype=torch.float64), (14, 16)
+    face_id = visibility(verts.detach(), faces, viewmat, K, size, near=0.01)
+    depth = face_depth(verts, faces, face_id, viewmat, K)
+    rows, columns = torch.meshgrid(torch.arange(14.0).double() + 0.5, torch.arange(16.0).double() + 0.5, indexing="ij")
+    rays = torch.stack([(columns - 8) / 20, (rows - 7) / 22, torch.ones_like(rows)], -1)
+    normal = torch.linalg.cross(verts[1] - verts[0], verts[2] - verts[0])
+    plane = (normal @ verts[0]) / (rays @ normal)
+    hit = face_id >= 0
+    weights = torch.rand(14, 16, dtype=torch.float64) * hit
+    assert hit.sum() > 50 and torch.allclose(depth[hit], plane[hit], rtol=1e-12)
+    ours, analytic = (torch.autograd.grad((value * weights).sum(), verts, retain_graph=True)[0]
+                      for value in (depth, plane))
+    assert torch.allclose(ours, analytic, rtol=1e-9, atol=1e-9)
+
+
+def test_b2_labels_pull_at_the_shift_alone():
+    """The occupancy that depth fusion has left is a constant."""
+    gaussians = Gaussians.from_points(torch.rand(6, 3), torch.rand(6, 3))
+    labels = (torch.arange(54) % 3 == 0).to(torch.uint8)
+    _, _, loss = field(gaussians.base_occupancy, gaussians.occupancy_shift, None, labels)
+    loss.backward()
+    assert gaussians.occupancy_shift.grad.abs().min() > 0 and gaussians.base_occupancy.grad is None
+    assert gaussians.means.grad is None
+
+
+def test_b8_a_plane():
+    """All Gaussians on a plane, seen with its exact depth: labels 1 behind and 0 in front, the mesh is the plane."""
+    generator = torch.Generator().manual_seed(0)
+    grid = torch.linspace(-1, 1, 13)
+    means = torch.cat([torch.cartesian_prod(grid, grid), torch.zeros(169, 1)], 1)
+    means[:, :2] += 0.02 * torch.randn(169, 2, generator=generator)
+    angle = math.pi * torch.rand(169, generator=generator)
+    quats = torch.stack([angle.cos(), 0 * angle, 0 * angle, angle.sin()], 1)
+    pivots = gaussian_pivots(means, torch.tensor([0.05, 0.05, 0.004]).repeat(169, 1), quats)
+
+    scale = SceneScale(extent=2.0, splat_near=0.01, mesh_near=0.01, mesh_far=100.0, truncation=0.02)
+    quad = torch.tensor([[-9.0, -9, 0], [9, -9, 0], [9, 9, 0], [-9, 9, 0]])
+    faces = torch.tensor([[0, 1, 2], [0, 2, 3]], dtype=torch.int32)
+    K = torch.tensor([[60.0, 0, 48], [0, 60, 48], [0, 0, 1]])
+    views = []
+    for x, y in ((0.0, 0.0), (0.3, -0.2), (-0.3, 0.2)):      # above the plane, looking down
+        viewmat = torch.diag(torch.tensor([1.0, -1, -1, 1]))
+        viewmat[:3, 3] = -(viewmat[:3, :3] @ torch.tensor([x, y, 2.0]))
+        views.append(type("View", (), {"camera": Camera(viewmat, K, 96, 96, "a"), "mask": None})())
+    depths = [mesh_depth(quad, faces, view.camera, scale) for view in views]
+    assert all(torch.allclose(depth, torch.tensor(2.0)) for depth in depths)
+
+    sdf = fused_sdf(pivots.points, views, depths, scale, carve=False)
+    surface = extract_surface(pivots, sdf, triangulate(pivots.points))
+    verts, kept = compact(surface.verts, surface.faces)
+    assert len(kept) > 500 and verts[:, 2].abs().max() < scale.truncation
+
+    points = torch.cat([means + torch.tensor([0, 0, offset]) for offset in (0.1, -0.1)])
+    labels = occupancy_labels(points, verts, kept, views, scale, carve=False)
+    inner = (means[:, :2].abs() < 0.8).all(1)
+    assert (labels[:169][inner] == 0).all() and (labels[169:][inner] == 1).all()
+    assert (from_pivot_order(sdf)[:, 8].abs() < 1e-3).all()    # centres lie on the plane
