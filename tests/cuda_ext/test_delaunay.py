@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triangulations checked from the definition, by predicates that test_predicates.py checks by rational arithmetic."""
 
+import shutil
+import subprocess
 import threading
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -168,6 +171,20 @@ def test_the_same_to_the_bit_whatever_the_number_of_threads():
     tets = tetrahedra(points, 1)
     for threads in [2, 4, 8, 16] * 3:
         np.testing.assert_array_equal(tetrahedra(points, threads), tets)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not shutil.which("g++"), reason="needs g++ with ThreadSanitizer")
+def test_no_thread_reads_what_another_writes(tmp_path):
+    here = Path(__file__).parent
+    cpu = here.parents[1] / "cuda_ext" / "cpu"
+    sources = [cpu / f"{name}.cpp"
+               for name in ("delaunay", "delaunay_insert", "delaunay_order", "spatial_sort", "predicates")]
+    subprocess.run(["g++", "-std=c++17", "-O1", "-g", "-fsanitize=thread", "-ffp-contract=off", "-pthread", f"-I{cpu}",
+                    f"-I{cpu.parent / 'math'}", *sources, here / "delaunay_threads.cpp", "-o", tmp_path / "program"],
+                   check=True)
+    done = subprocess.run([tmp_path / "program"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr   # ThreadSanitizer makes it 66
 
 
 @pytest.mark.parametrize("threads", [1, 8])

@@ -103,3 +103,18 @@ def test_gives_up_at_once_when_stopped():
     assert not thread.is_alive() and time.perf_counter() - start < 0.5
     background.update(15, pivots(15), due=False)
     assert torch.equal(background.topology.tets, delaunay(pivots(9)))
+
+
+@pytest.mark.gpu
+def test_pivots_on_a_gpu_may_change_after_the_snapshot():
+    points = torch.randn(100_000, 3, generator=torch.Generator().manual_seed(0))
+    background, on_gpu = Triangulation(5), points.cuda()
+    background.update(9, on_gpu + 1, due=False)
+    torch.cuda._sleep(100_000_000)              # what follows is asked for long before it happens
+    start = time.perf_counter()
+    background.update(10, on_gpu, due=True)
+    assert time.perf_counter() - start < 0.02   # nothing waits for the GPU
+    on_gpu.zero_()
+    background.update(15, on_gpu, due=False)
+    assert background.topology.tets.is_cuda
+    assert torch.equal(background.topology.tets.cpu(), delaunay(points))
