@@ -56,7 +56,8 @@ def compute_initial_sdf_values(
             raise ValueError("opacities are needed for method integration.")
         splats = Splats(means, scales, rotations, opacities.reshape(-1), means.new_zeros(len(means), 3),
                         means.new_zeros(len(means), 0, 3), 0).detach()
-        return integrated_sdf(pivots, splats, cameras, scale, rasterizer=rasterizer, iso=isosurface).clamp(min=-1)
+        scale = scale._replace(rasterizer=rasterizer)
+        return integrated_sdf(pivots, splats, cameras, scale, iso=isosurface).clamp(min=-1)
     if method != "depth_fusion":
         raise ValueError(f"method is {method!r}; choose depth_fusion or integration.")
     if render_func is None:
