@@ -8,6 +8,7 @@ scales K without any half-pixel shift.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -37,6 +38,11 @@ class Camera:
     def size(self) -> tuple[int, int]:
         """(height, width), as the rasterisers take it."""
         return self.height, self.width
+
+    @cached_property
+    def exact(self) -> Camera:
+        """The same camera in float64, as the mesh's kernels take it: with it they need not convert at every call."""
+        return replace(self, viewmat=self.viewmat.double(), K=self.K.double())
 
     @property
     def center(self) -> Tensor:

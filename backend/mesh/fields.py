@@ -36,8 +36,9 @@ def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: 
     value = torch.full(points.shape[:1], -1.0, dtype=points.dtype, device=points.device)
     weight = torch.zeros_like(value)
     for view, depth in zip(views, depths):
-        fuse_depth(points, beyond_masks(depth, view, carve), view.camera.viewmat, view.camera.K, value, weight,
-                   scale.truncation, near=scale.mesh_near, far=scale.mesh_far)
+        camera = view.camera.exact
+        fuse_depth(points, beyond_masks(depth, view, carve), camera.viewmat, camera.K, value, weight, scale.truncation,
+                   near=scale.mesh_near, far=scale.mesh_far)
     return value
 
 
@@ -64,10 +65,10 @@ def occupancy_labels(points: Tensor, verts: Tensor, faces: Tensor, views: Sequen
     """
     labels = torch.ones(len(points), dtype=torch.uint8, device=points.device)
     for view in views:
+        camera = view.camera.exact
         drawn = faces_in_view(verts, faces, view.camera, scale) if frustum_filter else faces
         depth = beyond_masks(mesh_depth(verts, drawn, view.camera, scale), view, carve)
-        carve_labels(points, depth, view.camera.viewmat, view.camera.K, labels, near=scale.mesh_near,
-                     far=scale.mesh_far)
+        carve_labels(points, depth, camera.viewmat, camera.K, labels, near=scale.mesh_near, far=scale.mesh_far)
     return labels
 
 

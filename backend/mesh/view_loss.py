@@ -32,7 +32,7 @@ def view_terms(config, surface: Surface, view, expected_depth: Tensor, median_de
         normal = None
     if config.depth_loss == "log" and normal is None:
         depth_term, normal_term = view_loss(
-            mesh.depth, mesh.normal, median_depth, view.camera.K, scale.extent, expected_depth=expected_depth,
+            mesh.depth, mesh.normal, median_depth, view.camera.exact.K, scale.extent, expected_depth=expected_depth,
             median_share=config.depth_ratio, depth_weight=config.every * config.depth_weight,
             normal_weight=config.every * config.normal_weight)
     else:

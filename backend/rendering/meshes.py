@@ -31,7 +31,7 @@ def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, anti
     Args:
         verts: [V, 3] float, world units.
         faces: [F, 3] int32.
-        camera: anything with viewmat [4, 4], K [3, 3] and size (height, width).
+        camera: a Camera, on the mesh's device.
         scale: gives the clip range.
         antialiased: blend depth across silhouettes, so that they too have a gradient.
         rasterizer: whose; nvdiffrast's only on a GPU, and where it is installed.
@@ -41,6 +41,7 @@ def render_mesh(verts: Tensor, faces: Tensor, camera, scale: SceneScale, *, anti
     """
     if rasterizer == "nvdiffrast":
         return MeshRender(*nvdiffrast_meshes.render(verts, faces, camera, scale.mesh_near, scale.mesh_far, antialiased))
+    camera = camera.exact
     return MeshRender(*mesh_maps(verts, faces, camera.viewmat, camera.K, camera.size, near=scale.mesh_near,
                                  far=scale.mesh_far, antialiased=antialiased))
 
@@ -54,6 +55,7 @@ def require_rasterizer(rasterizer: Rasterizer, device: torch.device | str) -> No
 @torch.no_grad()
 def mesh_depth(verts: Tensor, faces: Tensor, camera, scale: SceneScale) -> Tensor:
     """Depth [H, W] of a mesh as a camera sees it, without gradients or antialiasing; 0 where it sees nothing."""
+    camera = camera.exact
     face_id = visibility(verts, faces, camera.viewmat, camera.K, camera.size, near=scale.mesh_near,
                          far=scale.mesh_far)
     return face_depth(verts, faces, face_id, camera.viewmat, camera.K)
