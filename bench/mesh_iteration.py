@@ -25,7 +25,7 @@ from milo.backend.mesh.loop import MeshInLoop
 from milo.backend.rendering.scale import scene_scale
 from milo.backend.rendering.splats import render_geometry
 from milo.cuda_ext.pivots import field
-from milo.cuda_ext.tets import marching_tetrahedra
+from milo.cuda_ext.tets import marching_tetrahedra, tet_topology
 
 GAUSSIANS, VIEWS, SIZE = 72_910, 43, (1000, 561)
 NOISE = 1.5          # of the occupancy logits
@@ -140,6 +140,10 @@ def main():
     iteration()
     peak = torch.cuda.max_memory_allocated()
     print(f"memory: {before / 2**20:.0f} MiB before an iteration, {peak / 2**20:.0f} MiB at most in it")
+    torch.cuda.reset_peak_memory_stats()
+    took = 1e3 * seconds(lambda: tet_topology(mesh.topology.tets, mesh.topology.num_points))
+    more = torch.cuda.max_memory_allocated() - before
+    print(f"edge table: {took:.1f} ms, {more / 2**20:.0f} MiB beyond that")
     times = kernel_times(iteration)
     print(f"kernels: {sum(ms for ms, _ in times.values()):.3f} ms in {sum(n for _, n in times.values()):.0f} launches")
     for name, (ms, count) in sorted(times.items(), key=lambda item: -item[1][0]):

@@ -86,10 +86,13 @@ void backward(Array<T> depth, Array<T> normal, Array<T> median, Maybe<T> expecte
                 const Vec3<T> g = by_normal * normal_loss_slope(maps.mesh, p, normal_here) * normal_here;
                 depth_out[p] = slope;
                 normal_out[p] = g.x, normal_out[p + pixels] = g.y, normal_out[p + 2 * pixels] = g.z;
-                for (int k = 0; k < 2; ++k)
-                    if (splat_out[k])
-                        splat_out[k][p] =
-                            share[k] * (by_normal * normal_loss_by_depth(maps.mesh, splats, *splat_maps[k], i, j) - slope);
+                for (int k = 0; k < 2; ++k) {
+                    if (!splat_out[k]) continue;
+                    const T by_depth_of_map = depth_gradient(*splat_maps[k], i, j, [&](int x, int y) {
+                        return normal_loss_differences(maps.mesh, splats, *splat_maps[k], x, y);
+                    });
+                    splat_out[k][p] = share[k] * (by_normal * by_depth_of_map - slope);
+                }
             }
     });
 }

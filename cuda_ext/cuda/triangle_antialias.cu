@@ -54,15 +54,14 @@ __device__ __forceinline__ int corner_opposite(const int v[3], int a, int b) {
     return on[0] ? (on[1] ? v[2] : v[1]) : v[0];
 }
 
-// True if a face seen around the pixel continues the surface of face `id` across its edge a, b: most edges are settled
-// here.  normal: of the plane through the eye and the edge, towards the face; camera frame.
-__device__ bool continued_nearby(const SeenMesh& mesh, const int* face_id, int height, int width, int column, int row,
-                                 int id, int a, int b, Vec3<double> normal) {
+// True if a face seen around the pixel continues the surface of the pixel's own across its edge a, b: most edges are
+// settled here.  normal: of the plane through the eye and the edge, towards the face; camera frame.
+__device__ bool continued_nearby(const SeenMesh& mesh, const int4* seen, int height, int width, int column, int row, int a,
+                                 int b, Vec3<double> normal) {
     for (int y = max(row - 1, 0); y <= min(row + 1, height - 1); ++y)
         for (int x = max(column - 1, 0); x <= min(column + 1, width - 1); ++x) {
-            const int other = face_id[static_cast<long long>(y) * width + x];
-            int v[3];
-            if (other == id || !mesh.corners(other, v)) continue;
+            const int4 other = seen[static_cast<long long>(y) * width + x];
+            const int v[3] = {other.x, other.y, other.z};
             const int corner = corner_opposite(v, a, b);
             if (corner >= 0 && dot(normal, mesh.pose(mesh.world(corner))) < 0) return true;
         }
@@ -82,14 +81,16 @@ __device__ __forceinline__ long long stride() { return static_cast<long long>(gr
 //   table [size]: edges;  sides [size]: bits, which sides of the edge have faces (3: no silhouette);  count [1]: of pairs.
 #define PAIRS int *way, int *edge, Scalar *s, Key *table, int *sides, int size, int *count
 
-// z depth at each pixel, infinite where there is nothing.
-KERNEL pixel_depths(MESH_AND_CAMERA, const int* face_id, int height, int width, double* depth) {
+// z depth at each pixel, infinite where there is nothing, and the corners of the face it shows, -1 where there is none.
+KERNEL pixel_depths(MESH_AND_CAMERA, const int* face_id, int height, int width, double* depth, int4* seen) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const long long p = thread_index();
     if (p >= static_cast<long long>(height) * width) return;
     int corners[3];
     double z = __longlong_as_double(0x7ff0000000000000ll);
-    if (mesh.corners(face_id[p], corners)) {
+    const bool covered = mesh.corners(face_id[p], corners);
+    seen[p] = covered ? make_int4(corners[0], corners[1], corners[2], 0) : make_int4(-1, -1, -1, 0);
+    if (covered) {
         const Triangle<double> t = mesh.triangle(corners);
         z = hit(t, pixel_ray(mesh.lens, static_cast<double>(p % width), static_cast<double>(p / width))).depth(t);
     }
@@ -98,7 +99,8 @@ KERNEL pixel_depths(MESH_AND_CAMERA, const int* face_id, int height, int width, 
 
 // lows, highs: bit sets of the lower and higher vertices of the edges found.
 KERNEL __launch_bounds__(128, 5) find_pairs(MESH_AND_CAMERA, const int* face_id, int height, int width,
-                                            const double* depth, PAIRS, unsigned* lows, unsigned* highs) {
+                                            const double* depth, const int4* seen, PAIRS, unsigned* lows,
+                                            unsigned* highs) {
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
     const long long p = thread_index();
     if (p >= static_cast<long long>(height) * width) return;
@@ -115,7 +117,8 @@ KERNEL __launch_bounds__(128, 5) find_pairs(MESH_AND_CAMERA, const int* face_id,
         const int other_id = face_id[q];
         if (other_id == id || depth[p] > depth[q] || (depth[p] == depth[q] && id > other_id)) continue;
         if (!set_up) {
-            if (!mesh.corners(id, corners)) return;
+            if (seen[p].x < 0) return;
+            corners[0] = seen[p].x, corners[1] = seen[p].y, corners[2] = seen[p].z;
             t = mesh.triangle(corners);
             if (!(t.v[0].z > 0 && t.v[1].z > 0 && t.v[2].z > 0)) return;
             for (int k = 0; k < 3; ++k) offset[k] = screen_offset(mesh.lens, t.v[k], column, row);
@@ -129,7 +132,7 @@ KERNEL __launch_bounds__(128, 5) find_pairs(MESH_AND_CAMERA, const int* face_id,
         const int a = corners[out.edge], b = corners[second];
         Vec3<double> normal = cross(t.v[out.edge], t.v[second]);
         if (dot(normal, t.v[third]) < 0) normal = -normal;
-        if (continued_nearby(mesh, face_id, height, width, column, row, id, a, b, normal)) continue;
+        if (continued_nearby(mesh, seen, height, width, column, row, a, b, normal)) continue;
         const int i = atomicAdd(count, 1);
         way[i] = static_cast<int>(4 * p + direction);
         s[i] = static_cast<Scalar>(out.s);

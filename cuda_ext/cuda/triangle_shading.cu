@@ -73,8 +73,9 @@ KERNEL face_normals_backward(MESH_AND_IMAGE, const Scalar* g_normal, Scalar* g_v
     for (int k = 0; k < 3; ++k) add_gradient(g_verts, pixel.corners[k], mesh.pose.rotate_back(grad[k]));
 }
 
-// Both maps at once; exact [H, W]: the depth unrounded, infinite where nothing is; depth twice, unless second is null.
-KERNEL face_maps(MESH_AND_IMAGE, Scalar* depth, Scalar* second, double* exact, Scalar* normal) {
+// Both maps at once; the depth twice, unless second is null; then also for silhouettes: exact [H, W] the depth unrounded,
+// infinite where nothing is; seen [H, W] the corners of the face, -1 where there is none.
+KERNEL face_maps(MESH_AND_IMAGE, Scalar* depth, Scalar* second, double* exact, int4* seen, Scalar* normal) {
     THIS_PIXEL
     if (p >= pixels) return;
     Vec3<double> n{0, 0, 0};
@@ -87,6 +88,8 @@ KERNEL face_maps(MESH_AND_IMAGE, Scalar* depth, Scalar* second, double* exact, S
     if (second) {
         second[p] = static_cast<Scalar>(z);
         exact[p] = pixel.covered ? z : __longlong_as_double(0x7ff0000000000000ll);
+        seen[p] = pixel.covered ? make_int4(pixel.corners[0], pixel.corners[1], pixel.corners[2], 0)
+                                : make_int4(-1, -1, -1, 0);
     }
     normal[p] = static_cast<Scalar>(n.x);
     normal[p + pixels] = static_cast<Scalar>(n.y);

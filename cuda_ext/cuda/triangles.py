@@ -10,6 +10,7 @@ from .runtime import blocks, load
 _BLOCK = 128
 _PAIR_BLOCKS = 512       # of kernels that walk a list whose length stands on the GPU
 _QUEUE_BLOCKS = 1024
+_STRETCH = 512           # faces of a block, as in triangle_visibility.cu
 
 
 def visibility(verts, faces, viewmat, K, near, far, face_id):
@@ -27,7 +28,7 @@ def _draw(mesh, near, far, words, counts, face_id):
         screen, queue = counts.new_empty(len(verts), 4), counts.new_empty(len(faces))
         target = screen, near, far, height, width, words, queue, counts
         kernels.launch("project_vertices", blocks(len(verts), _BLOCK), _BLOCK, *mesh, near, screen)
-        kernels.launch("draw_small", blocks(len(faces), _BLOCK), _BLOCK, *mesh, *target)
+        kernels.launch("draw_small", blocks(len(faces), _STRETCH), _BLOCK, *mesh, *target)
         kernels.launch("draw_queued", _QUEUE_BLOCKS, _BLOCK, *mesh, *target)
     kernels.launch("read_faces", blocks(pixels, 256), 256, words, pixels, face_id)
 
@@ -42,9 +43,9 @@ def mesh_maps(verts, faces, viewmat, K, near, far, antialiased, face_id, sharp, 
     zeros = torch.zeros(3 + 2 * bits, dtype=torch.int32, device=verts.device)
     _draw(mesh, near, far, words[:pixels], zeros[:2], face_id)
     image = face_id, *face_id.shape
-    exact = torch.empty(face_id.shape, dtype=torch.float64, device=verts.device) if antialiased else None
+    exact, seen = _room_for_seen(face_id) if antialiased else (None, None)
     load("triangle_shading.cu", verts.device, verts.dtype).launch(
-        "face_maps", grid, _BLOCK, *mesh, *image, sharp, depth if antialiased else None, exact, normal
+        "face_maps", grid, _BLOCK, *mesh, *image, sharp, depth if antialiased else None, exact, seen, normal
     )
     if not antialiased:
         return ()
@@ -53,7 +54,7 @@ def mesh_maps(verts, faces, viewmat, K, near, far, antialiased, face_id, sharp, 
         face_id.new_empty(size), zeros[2:3],
     )  # fmt: skip
     if len(faces):
-        _find_pairs(mesh, image, exact, pairs, zeros[3 : 3 + bits], zeros[3 + bits :])
+        _find_pairs(mesh, image, (exact, seen), pairs, zeros[3 : 3 + bits], zeros[3 + bits :])
         load("triangle_antialias.cu", verts.device, verts.dtype).launch(
             "antialias", _PAIR_BLOCKS, _BLOCK, *_pairs(pairs), *face_id.shape, 1, sharp, depth
         )
@@ -117,18 +118,23 @@ def silhouette_pairs(verts, faces, face_id, viewmat, K):
     )  # fmt: skip
     if len(faces):
         lows, highs = torch.zeros(2, blocks(len(verts), 32), **ints)
-        depth = torch.empty(face_id.shape, dtype=torch.float64, device=verts.device)
-        kernels.launch("pixel_depths", blocks(face_id.numel(), _BLOCK), _BLOCK, *mesh, face_id, height, width, depth)
-        _find_pairs(mesh, (face_id, height, width), depth, pairs, lows, highs)
+        shown, image = _room_for_seen(face_id), (face_id, height, width)
+        kernels.launch("pixel_depths", blocks(face_id.numel(), _BLOCK), _BLOCK, *mesh, *image, *shown)
+        _find_pairs(mesh, image, shown, pairs, lows, highs)
     return pairs
 
 
-def _find_pairs(mesh, image, depth, pairs, lows, highs):
-    """lows, highs: sets of vertices, one bit each, that start empty."""
+def _room_for_seen(face_id):
+    """For the depth of each pixel, and the corners of its face."""
+    return face_id.new_empty(face_id.shape, dtype=torch.float64), face_id.new_empty(*face_id.shape, 4)
+
+
+def _find_pairs(mesh, image, shown, pairs, lows, highs):
+    """shown: as of `_room_for_seen`, filled; lows, highs: sets of vertices, one bit each, that start empty."""
     verts, faces = mesh[:2]
     kernels = load("triangle_antialias.cu", verts.device, verts.dtype)
     grid = blocks(image[0].numel(), _BLOCK)
-    kernels.launch("find_pairs", grid, _BLOCK, *mesh, *image, depth, *_pairs(pairs), lows, highs)
+    kernels.launch("find_pairs", grid, _BLOCK, *mesh, *image, *shown, *_pairs(pairs), lows, highs)
     kernels.launch("look_beyond", blocks(len(faces), _BLOCK), _BLOCK, *mesh, lows, highs, *_pairs(pairs)[3:6])
 
 

@@ -69,16 +69,15 @@ MILO_HD T normal_loss_slope(const MeshMaps<T>& mesh, long long p, Vec3<T> splat_
     return cosine > 0 ? T(-1) : cosine < 0 ? T(1) : T(0);
 }
 
-// The normal loss's derivative by the depth of a map at a pixel, without the share of the map.
+// What pixel (i, j)'s normal loss gives to the differences of a map around it, without the share of the map; zero in the
+// outermost ring of pixels and outside.
 template <class T>
-MILO_HD T normal_loss_by_depth(const MeshMaps<T>& mesh, const SplatDepths<T>& splats, const DepthMap<T>& map, int i, int j) {
-    return depth_gradient(map, i, j, [&](int x, int y) {
-        DifferenceGrads<T> g{{0, 0, 0}, {0, 0, 0}};
-        if (!map.inside(x, y)) return g;
-        const long long p = map.at(x, y);
-        const T slope = normal_loss_slope(mesh, p, splats.normal(x, y));
-        return slope != 0 ? difference_gradients(map, x, y, slope * mesh.normal_at(p)) : g;
-    });
+MILO_HD DifferenceGrads<T> normal_loss_differences(const MeshMaps<T>& mesh, const SplatDepths<T>& splats,
+                                                   const DepthMap<T>& map, int i, int j) {
+    if (!map.inside(i, j)) return {{0, 0, 0}, {0, 0, 0}};
+    const long long p = map.at(i, j);
+    const T slope = normal_loss_slope(mesh, p, splats.normal(i, j));
+    return difference_gradients(map, i, j, slope * mesh.normal_at(p));
 }
 
 }  // namespace milo

@@ -29,7 +29,8 @@ MILO_HD Step step_of(int direction) { return {direction >= 2, direction % 2 ? -1
 // Of a view-space point, in pixels from the centre of pixel (column, row).
 template <class T>
 MILO_HD Vec2<T> screen_offset(Pinhole<T> lens, Vec3<T> v, int column, int row) {
-    return {lens.fx * v.x / v.z + lens.cx - T(0.5) - column, lens.fy * v.y / v.z + lens.cy - T(0.5) - row};
+    const T inverse = T(1) / v.z;
+    return {lens.fx * v.x * inverse + lens.cx - T(0.5) - column, lens.fy * v.y * inverse + lens.cy - T(0.5) - row};
 }
 
 template <class T>
