@@ -16,15 +16,15 @@ scales with the 3D filter everywhere or nowhere. Views are whatever `as_camera` 
 examples/functional_training.py is a whole training loop. Contract: spec extraction, section 2.
 """
 
-from milo.backend.mesh.losses import center_loss, depth_loss, label_loss, normal_loss
 from milo.backend.mesh.occupancy import occupancy_from_sdf as sdf_to_occupancy
-from milo.backend.mesh.pivots import from_pivot_order, to_pivot_order
+from milo.backend.mesh.pivots import from_pivot_order
 from milo.cuda_ext.depth_normals import depth_normals
 from milo.cuda_ext.tets import tet_topology
 
 from .cameras import Camera, as_camera, colmap_camera, scene_extent
 from .fields import compute_initial_sdf_values, compute_occupancy_labels, compute_vertex_colors, occupancy_to_sdf
 from .gaussians import compute_delaunay_triangulation, extract_gaussian_pivots, sample_gaussians_on_surface
+from .losses import center_loss, depth_loss, label_loss, normal_loss, to_pivot_order
 from .meshes import Mesh, MeshRender, extract_mesh, frustum_cull_mesh, render_mesh
 
 __all__ = [

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -40,6 +41,11 @@ class Camera:
     def center(self) -> Tensor:
         """[3] world units."""
         return -self.viewmat[:3, :3].T @ self.viewmat[:3, 3]
+
+    @cached_property
+    def exact(self) -> Camera:
+        """The same camera in float64, as the mesh's kernels take it."""
+        return replace(self, viewmat=self.viewmat.double(), K=self.K.double())
 
     @property
     def camera(self) -> Camera:

@@ -8,10 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from milo.backend.mesh.pivots import Pivots
-from milo.backend.mesh.surface import on_short_edges
 from milo.cuda_ext.tets import TetTopology, marching_tetrahedra, tet_topology
-from milo.cuda_ext.triangles import antialias, face_depth, face_normals, visibility
+from milo.cuda_ext.triangles import mesh_maps
 
 from .cameras import as_camera
 from .gaussians import extract_gaussian_pivots
@@ -61,15 +59,15 @@ def extract_mesh(
     topology = delaunay_tets
     if not isinstance(topology, TetTopology):
         topology = tet_topology(delaunay_tets.int(), len(points))
-    verts, faces, edge_ids = marching_tetrahedra(points, pivots_sdf.reshape(-1), topology)
-    if filter_large_edges or collapse_large_edges:
-        good = on_short_edges(Pivots(points, radii.detach().reshape(-1)), topology, edge_ids)
-        if collapse_large_edges:
-            ends = topology.edges[edge_ids].long()
-            lower = ends.gather(1, pivots_sdf.detach().reshape(-1)[ends].argmin(dim=1, keepdim=True))[:, 0]
-            verts = torch.where(good[:, None], verts, points[lower])
-        if filter_large_edges:
-            faces = faces[good[faces.long()].all(dim=1)]
+    radii = None if radii is None else radii.detach().reshape(-1)
+    verts, faces, edge_ids = marching_tetrahedra(points, pivots_sdf.reshape(-1), topology,
+                                                 radii if filter_large_edges else None)
+    if collapse_large_edges:
+        ends = topology.edges[edge_ids].long()
+        lower = ends.gather(1, pivots_sdf.detach().reshape(-1)[ends].argmin(dim=1, keepdim=True))[:, 0]
+        apart = points.detach()[ends[:, 0]] - points.detach()[ends[:, 1]]
+        short = apart.norm(dim=1) <= radii[ends].sum(dim=1)
+        verts = torch.where(short[:, None], verts, points[lower])
     return Mesh(verts, faces)
 
 
@@ -90,8 +88,6 @@ def frustum_cull_mesh(mesh: Mesh, camera: Any, *, near: float = 0.01, far: float
 
 def render_mesh(mesh: Mesh, camera: Any, *, near: float = 0.01, far: float = 1e10) -> MeshRender:
     """Depth and normals of a mesh; with `depth_loss` and `normal_loss` they tie it to what the Gaussians show."""
-    camera = as_camera(camera)
-    verts, faces, view = mesh.verts, mesh.faces, (camera.viewmat, camera.K)
-    face_id = visibility(verts, faces, *view, camera.size, near=near, far=far)
-    depth = antialias(face_depth(verts, faces, face_id, *view)[None], verts, faces, face_id, *view)[0]
-    return MeshRender(depth, face_normals(verts, faces, face_id, camera.viewmat))
+    camera = as_camera(camera).exact
+    depth, normal, _ = mesh_maps(mesh.verts, mesh.faces, camera.viewmat, camera.K, camera.size, near=near, far=far)
+    return MeshRender(depth, normal)
