@@ -14,7 +14,6 @@ using Word = unsigned long long;
 
 constexpr long long kSmallBox = 64, kMediumBox = 4096;   // pixels
 constexpr int kSlices = 32;                               // of the rows of a face over kMediumBox, interleaved
-constexpr int kStretch = 512;                             // faces of a block
 
 struct Target {
     Word* words;
@@ -95,46 +94,22 @@ KERNEL project_vertices(MESH_AND_CAMERA, double near, ScreenVertex* screen) {
     if (v < num_verts) screen[v] = project_vertex(homogeneous(mesh.lens, mesh.pose(mesh.world(v))), near);
 }
 
-// queue [F], counts [2]: see Queue.  A block first gathers the faces of its stretch that may cover a pixel centre, a third
-// of them in a fine mesh, so that no thread stands by while others draw.
+// queue [F], counts [2]: see Queue.
 KERNEL __launch_bounds__(128, 5) draw_small(MESH_AND_CAMERA, const ScreenVertex* screen, double near, double far, int height, int width, Word* words,
                   int* queue, int* counts) {
-    __shared__ int gathered[kStretch], count;
     const SeenMesh mesh(verts, faces, num_verts, num_faces, viewmat, K);
+    const long long f = thread_index();
+    int v[3];
+    if (f >= num_faces || !mesh.corners(static_cast<int>(f), v)) return;
+    const Corners corners(screen, v);
+    if (corners.hidden()) return;
     const Queue rest{queue, counts, num_faces};
-    if (threadIdx.x == 0) count = 0;
-    __syncthreads();
-    const long long first = static_cast<long long>(blockIdx.x) * kStretch;
-    for (int k = threadIdx.x; k < kStretch; k += blockDim.x) {
-        const int f = static_cast<int>(first + k);
-        int v[3];
-        bool small = false;
-        if (first + k < num_faces && mesh.corners(f, v)) {
-            const Corners corners(screen, v);
-            if (!corners.hidden()) {
-                const PixelBox box = pixel_box(corners.face(f).p, height, width);
-                if (!corners.whole())
-                    rest.push(f, true);
-                else if (!box.empty()) {
-                    small = box.pixels() <= kSmallBox;
-                    if (!small) rest.push(f, box.pixels() > kMediumBox);
-                }
-            }
-        }
-        const unsigned found = __ballot_sync(kWholeWarp, small);   // whole warps come here: kStretch is a multiple of the block
-        int place = 0;
-        if (threadIdx.x % 32 == 0) place = atomicAdd(&count, __popc(found));
-        place = __shfl_sync(kWholeWarp, place, 0) + __popc(found & ((1u << threadIdx.x % 32) - 1));
-        if (small) gathered[place] = f;
-    }
-    __syncthreads();
-    for (int k = threadIdx.x; k < count; k += blockDim.x) {
-        const int f = gathered[k];
-        int v[3];
-        mesh.corners(f, v);
-        const ScreenFace face = Corners(screen, v).face(f);
-        Target{words, height, width, far}.draw(face, pixel_box(face.p, height, width));
-    }
+    if (!corners.whole()) return rest.push(static_cast<int>(f), true);
+    const ScreenFace face = corners.face(static_cast<int>(f));
+    const PixelBox box = pixel_box(face.p, height, width);
+    if (box.empty()) return;
+    if (box.pixels() > kSmallBox) return rest.push(static_cast<int>(f), box.pixels() > kMediumBox);
+    Target{words, height, width, far}.draw(face, box);
 }
 
 KERNEL __launch_bounds__(128, 4) draw_queued(MESH_AND_CAMERA, const ScreenVertex* screen, double near, double far, int height, int width, Word* words,

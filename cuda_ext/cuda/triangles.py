@@ -10,7 +10,6 @@ from .runtime import blocks, load
 _BLOCK = 128
 _PAIR_BLOCKS = 512       # of kernels that walk a list whose length stands on the GPU
 _QUEUE_BLOCKS = 1024
-_STRETCH = 512           # faces of a block, as in triangle_visibility.cu
 
 
 def visibility(verts, faces, viewmat, K, near, far, face_id):
@@ -28,7 +27,7 @@ def _draw(mesh, near, far, words, counts, face_id):
         screen, queue = counts.new_empty(len(verts), 4), counts.new_empty(len(faces))
         target = screen, near, far, height, width, words, queue, counts
         kernels.launch("project_vertices", blocks(len(verts), _BLOCK), _BLOCK, *mesh, near, screen)
-        kernels.launch("draw_small", blocks(len(faces), _STRETCH), _BLOCK, *mesh, *target)
+        kernels.launch("draw_small", blocks(len(faces), _BLOCK), _BLOCK, *mesh, *target)
         kernels.launch("draw_queued", _QUEUE_BLOCKS, _BLOCK, *mesh, *target)
     kernels.launch("read_faces", blocks(pixels, 256), 256, words, pixels, face_id)
 
