@@ -66,11 +66,74 @@ def evaluate(
     gt: Annotated[Path | None, typer.Option("--gt", help="Scene folder with gt_mesh.ply and gt_visible.npz.")] = None,
     scene: Moved = None,
     samples: Annotated[int, typer.Option(help="Points sampled on the mesh for its score.")] = 200_000,
+    meshes: Annotated[list[Path] | None, typer.Option("--mesh", help="Another mesh of the scene; repeatable.")] = None,
+    lpips: Annotated[Path | None, typer.Option(help="Folder with the weights of LPIPS.")] = None,
+    nvs: Annotated[str | None, typer.Option("--mesh-nvs", help="Learn colours on the mesh: corrected, parity.")] = None,
+    nvs_iterations: Annotated[int, typer.Option(help="Steps of --mesh-nvs.")] = 5000,
+    nvs_resolution: Annotated[int, typer.Option(help="Of the colour field of --mesh-nvs.")] = 3000,
+    page: Annotated[bool, typer.Option(help="Write RUN/report/index.html, with pictures.")] = True,
     device: Device = "auto",
 ) -> None:
-    """PSNR and SSIM of splats and mesh on the held-out views, and the mesh's score against ground truth; writes
+    """PSNR, SSIM and LPIPS of splats and mesh on the held-out views, and the mesh's score against ground truth; writes
     RUN/evaluation.json."""
     require_run(run)
-    from milo.backend.evaluation.report import evaluate_run, print_report
+    if nvs not in (None, "corrected", "parity"):
+        raise ValueError(f"--mesh-nvs {nvs}: choose corrected or parity.")
+    device = choose_device(device)
+    from milo.backend.evaluation.lpips import WeightsMissing, find_lpips
+    from milo.backend.evaluation.page import write_page
+    from milo.backend.evaluation.report import MeshNvs, evaluate_run
+    from milo.backend.evaluation.tables import print_report
 
-    print_report(evaluate_run(run, gt, scene=scene, samples=samples, device=choose_device(device)))
+    from . import console
+
+    distance = None
+    try:
+        distance = find_lpips(lpips)
+    except WeightsMissing as missing:
+        if lpips is not None:
+            raise ValueError(str(missing)) from None
+        console.say(str(missing))
+    how = None if nvs is None else MeshNvs(nvs, nvs_iterations, nvs_resolution)
+    with console.step_bar("colour field") as on_step:
+        report = evaluate_run(run, gt, scene=scene, samples=samples, device=device, meshes=meshes or (), lpips=distance,
+                              nvs=how, on_step=on_step)
+    print_report(report)
+    if page:
+        console.say(f"Report: {write_page(report, run, scene)}")
+
+
+def score_tnt(
+    mesh: Annotated[Path, typer.Argument(help="Mesh to score, PLY.")],
+    dataset: Annotated[Path, typer.Option("--data", help="Folder of the scene: SCENE.ply, SCENE.json, ...")],
+    trajectory: Annotated[Path, typer.Option(help="Cameras of the reconstruction: .log, .npy, or a scene folder.")],
+    tau: Annotated[float | None, typer.Option(help="Threshold, metres; the scene's own if not given.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON here.")] = None,
+) -> None:
+    """Score a mesh by the protocol of Tanks and Temples: precision, recall and F1."""
+    from milo.backend.evaluation.protocols import tanks_and_temples
+
+    from . import console
+
+    report = tanks_and_temples(mesh, dataset, trajectory, tau, output)
+    for name, words in (("legacy", "as published"), ("uniform", "points drawn uniformly")):
+        row = report[name]
+        console.say(f"{report['scene']}, tau {report['tau']} m, {words}: precision {row['precision']:.4f}  recall "
+                    f"{row['recall']:.4f}  F1 {row['fscore']:.4f}")
+
+
+def score_dtu(
+    mesh: Annotated[Path, typer.Argument(help="Mesh to score, PLY, in the scene's frame.")],
+    data: Annotated[Path, typer.Option("--data", help="DTU's folder: ObsMask/, Points/, Calibration/.")],
+    scene: Annotated[Path, typer.Option(help="Scene folder, with masks; scanNN.")],
+    scan: Annotated[int | None, typer.Option(help="Number of the scan; from the scene's name if not given.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON here.")] = None,
+) -> None:
+    """Score a mesh by the protocol of DTU: Chamfer distance, in millimetres."""
+    from milo.backend.evaluation.protocols import dtu
+
+    from . import console
+
+    report = dtu(mesh, data, scene, scan, output)
+    console.say(f"scan {report['scan']}: accuracy {report['mean_d2s']:.3f} mm  completeness "
+                f"{report['mean_s2d']:.3f} mm  Chamfer {report['overall']:.3f} mm")

@@ -72,6 +72,14 @@ def extraction_bar():
         yield on_step
 
 
+@contextmanager
+def step_bar(name: str):
+    """A progress bar that appears with the first step; yields what to call with (step, of)."""
+    with _bar(Console(highlight=False)) as bar:
+        task = bar.add_task(name, total=None, numbers="", visible=False)
+        yield lambda step, of: bar.update(task, completed=step, total=of, visible=True)
+
+
 def numbers(step: Step) -> str:
     """Loss, Gaussians, vertices, PSNR and time left, as far as they are known."""
     parts = []

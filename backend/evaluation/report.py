@@ -5,25 +5,39 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
+import numpy as np
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
+from milo.backend.data.ply import read_mesh
 from milo.backend.data.scene import View
 from milo.backend.rendering.image_metrics import compared, psnr, quantised, ssim
 
+from .color_field import MeshViews, Mode, learn_colors, rendered
 from .finished_run import FinishedRun, open_run
+from .lpips import Lpips
 from .mesh_views import draw_colored, seen_faces
-from .score import TAUS, has_ground_truth, score_surface
+from .score import has_ground_truth, score_surface
 
 FORMAT = 1
 
 
+class MeshNvs(NamedTuple):
+    """How mesh-based novel view synthesis is done (color_field.py)."""
+
+    mode: Mode = "corrected"
+    iterations: int = 5000
+    resolution: int = 3000
+
+
 def evaluate_run(path: str | Path, gt: str | Path | None = None, *, scene: str | Path | None = None,
-                 samples: int = 200_000, device: str | torch.device = "cpu") -> dict:
+                 samples: int = 200_000, device: str | torch.device = "cpu", meshes: Sequence[str | Path] = (),
+                 lpips: Lpips | None = None, nvs: MeshNvs | None = None,
+                 on_step: Callable[[int, int], None] = lambda step, of: None) -> dict:
     """Evaluate a finished run and write evaluation.json into its folder.
 
     Args:
@@ -32,84 +46,85 @@ def evaluate_run(path: str | Path, gt: str | Path | None = None, *, scene: str |
         scene: the scene's folder, if it has moved.
         samples: points drawn on the mesh for its score.
         device: where pictures are drawn.
+        meshes: further meshes of the same scene, put beside the run's own.
+        lpips: adds its distance to the figures of each view.
+        nvs: do mesh-based novel view synthesis too; on_step is called with (step, of) meanwhile.
 
     Returns:
         {"format", "scene", "gaussians", "vertices", "faces"};
         "views": [{"name", "psnr", "ssim"}] of the splats on the held-out views, and their means "psnr", "ssim" (None
         without any); for a mesh with vertex colours also "mesh_psnr", "mesh_ssim" and "mesh_coverage" (the share of
-        pixels that show it), in each view and as means;
+        pixels that show it), in each view and as means; with lpips "lpips" and "mesh_lpips" too;
         where there is ground truth "score" (`score_surface`) of the mesh, and "score_seen" of the faces that training
-        views see, which are what photos can tell of.
+        views see, which are what photos can tell of;
+        "meshes": the same of each further mesh, without what is the splats';
+        "mesh_nvs": {"mode", "iterations", "resolution", "psnr", "ssim", ("lpips")} of the run's mesh.
 
     Raises:
-        SceneError: the run, its scene or the ground truth cannot be read.
+        SceneError: the run, its scene, a mesh or the ground truth cannot be read.
     """
     run = open_run(path, scene, device)
-    mesh = _mesh_of(run)
-    views = [{"name": view.camera.name, **_compared(run, mesh, view)} for view in run.scene.test]
-    means = {key: _mean([view[key] for view in views]) for key in _keys(mesh)}
-    report = {"format": FORMAT, "scene": run.scene.name, "gaussians": len(run.splats.means),
-              "vertices": len(run.verts), "faces": len(run.faces), "views": views, **means}
     truth = gt or (run.scene.path if has_ground_truth(run.scene.path) else None)
-    if truth is not None:
-        verts, faces, _ = mesh
-        seen = seen_faces(verts, faces, [view.camera for view in run.scene.train], near=run.scale.mesh_near)
-        report["score"] = score_surface(run.verts, run.faces, truth, samples)
-        report["score_seen"] = score_surface(run.verts, run.faces[seen.cpu().numpy()], truth, samples)
+    judge = _Judge(run, truth, samples, lpips)
+    of_splats = [{"name": view.camera.name} | judge.pictures(view, run.splat_image(view)) for view in run.scene.test]
+    mesh, of_mesh = judge.mesh(run.verts, run.faces, run.colors)
+    views = [splats | shown for splats, shown in zip(of_splats, of_mesh)]
+    report = {"format": FORMAT, "scene": run.scene.name, "gaussians": len(run.splats.means), "views": views,
+              "psnr": None, "ssim": None, **_means(of_splats), **mesh}
+    if meshes:
+        report["meshes"] = [{"mesh": Path(other).name} | judge.mesh(*read_mesh(other))[0] for other in meshes]
+    if nvs is not None and run.scene.test:
+        report["mesh_nvs"] = nvs._asdict() | _mesh_nvs(run, judge, nvs, on_step)
     partial = run.path / "evaluation.json.partial"
     partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     os.replace(partial, run.path / "evaluation.json")
     return report
 
 
-def _mesh_of(run: FinishedRun) -> tuple[Tensor, Tensor, Tensor | None]:
-    """verts, faces and colours in [0, 1] (None without), where the run's splats are."""
+class _Judge:
+    """Compares pictures and meshes with what a scene knows."""
+
+    def __init__(self, run: FinishedRun, truth: str | Path | None, samples: int, lpips: Lpips | None):
+        self.run, self.truth, self.samples, self.lpips = run, truth, samples, lpips
+
+    def pictures(self, view: View, image: Tensor, prefix: str = "") -> dict[str, float]:
+        """Figures of the 8-bit picture of a view."""
+        image, target = compared(quantised(image), view, self.run.background, self.run.config.loss.masked)
+        figures = {"psnr": psnr(image, target), "ssim": ssim(image, target)}
+        if self.lpips is not None:
+            figures["lpips"] = self.lpips(image, target)
+        return {prefix + key: value for key, value in figures.items()}
+
+    def mesh(self, verts: np.ndarray, faces: np.ndarray, colors: np.ndarray | None) -> tuple[dict, list[dict]]:
+        """Figures of a mesh, and of its picture in each held-out view."""
+        run, near, device = self.run, self.run.scale.mesh_near, self.run.splats.means.device
+        figures: dict = {"vertices": len(verts), "faces": len(faces)}
+        views: list[dict] = [{} for _ in run.scene.test]
+        on_device = torch.from_numpy(verts).float().to(device), torch.from_numpy(faces).to(device)
+        if colors is not None:
+            painted = torch.from_numpy(colors).to(device).float() / 255
+            for figure, view in zip(views, run.scene.test):
+                drawn = draw_colored(*on_device, painted, view.camera, run.background, near=near)
+                figure |= self.pictures(view, drawn.image, "mesh_")
+                figure["mesh_coverage"] = float(drawn.covered.float().mean())
+            figures |= _means(views)
+        if self.truth is not None:
+            seen = seen_faces(*on_device, [view.camera for view in run.scene.train], near=near).cpu().numpy()
+            figures["score"] = score_surface(verts, faces, self.truth, self.samples)
+            figures["score_seen"] = score_surface(verts, faces[seen], self.truth, self.samples)
+        return figures, views
+
+
+def _mesh_nvs(run: FinishedRun, judge: _Judge, nvs: MeshNvs, on_step: Callable[[int, int], None]) -> dict[str, float]:
     device = run.splats.means.device
-    colors = None if run.colors is None else torch.from_numpy(run.colors).to(device).float() / 255
-    return torch.from_numpy(run.verts).to(device), torch.from_numpy(run.faces).to(device), colors
+    renderer = MeshViews(torch.from_numpy(run.verts).to(device), torch.from_numpy(run.faces).to(device), run.scale,
+                         run.background, nvs.mode)
+    field = learn_colors(renderer, run.scene.train, iterations=nvs.iterations, resolution=nvs.resolution,
+                         seed=run.config.run.seed, on_step=on_step)
+    return _means([judge.pictures(view, rendered(renderer, field, view)) for view in run.scene.test])
 
 
-def _keys(mesh: tuple) -> tuple[str, ...]:
-    return ("psnr", "ssim") if mesh[2] is None else ("psnr", "ssim", "mesh_psnr", "mesh_ssim", "mesh_coverage")
-
-
-def _compared(run: FinishedRun, mesh: tuple, view: View) -> dict[str, float]:
-    """Figures of one view, of 8-bit pictures."""
-    masked = run.config.loss.masked
-    splats, target = compared(quantised(run.splat_image(view)), view, run.background, masked)
-    figures = [psnr(splats, target), ssim(splats, target)]
-    if mesh[2] is not None:
-        drawn = draw_colored(*mesh, view.camera, run.background, near=run.scale.mesh_near)
-        image, target = compared(quantised(drawn.image), view, run.background, masked)
-        figures += [psnr(image, target), ssim(image, target), float(drawn.covered.float().mean())]
-    return dict(zip(_keys(mesh), figures))
-
-
-def print_report(report: dict, console: Console | None = None) -> None:
-    """Tables of a report of `evaluate_run`."""
-    console = console or Console(highlight=False)
-    console.print(f"{report['scene']}: {report['gaussians']:,} Gaussians, mesh of {report['vertices']:,} vertices and "
-                  f"{report['faces']:,} triangles")
-    if report["views"]:
-        headings = {"psnr": "PSNR, dB", "ssim": "SSIM", "mesh_psnr": "mesh, PSNR", "mesh_ssim": "SSIM",
-                    "mesh_coverage": "coverage"}
-        keys = [key for key in headings if key in report]
-        table = Table("held-out view", *(headings[key] for key in keys))
-        for view in [*report["views"], report | {"name": "mean"}]:
-            table.add_row(view["name"], *(f"{view[key]:.{2 if 'psnr' in key else 4}f}" for key in keys),
-                          end_section=view is report["views"][-1])
-        console.print(table)
-    else:
-        console.print("No view was held out, so there is nothing to compare pictures with.")
-    for key, words in (("score", "mesh"), ("score_seen", "what training views see of it")):
-        if key in report:
-            table = Table(f"{words}: tau, of the diagonal", "precision", "recall", "F-score")
-            for tau in TAUS:
-                row = report[key][f"tau {tau}"]
-                table.add_row(f"{tau}", *(f"{row[name]:.4f}" for name in ("precision", "recall", "fscore")))
-            console.print(table)
-            console.print(f"Chamfer distance, of the diagonal: {report[key]['chamfer']:.5f}")
-
-
-def _mean(values: list[float]) -> float | None:
-    return sum(values) / len(values) if values else None
+def _means(rows: list[dict]) -> dict[str, float]:
+    """The mean of each number over the rows."""
+    keys = [key for key in rows[0] if key != "name"] if rows else []
+    return {key: sum(row[key] for row in rows) / len(rows) for key in keys}

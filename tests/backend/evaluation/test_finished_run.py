@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -12,13 +13,16 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from rich.console import Console
 
 from milo.backend.config import load_config
 from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import SplatColumns, write_mesh, write_splats
 from milo.backend.evaluation.finished_run import open_run
-from milo.backend.evaluation.report import evaluate_run, print_report
+from milo.backend.evaluation.page import write_page
+from milo.backend.evaluation.report import MeshNvs, evaluate_run
 from milo.backend.evaluation.run_pictures import make_pictures
+from milo.backend.evaluation.tables import print_report
 
 SUZANNE = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
 
@@ -60,6 +64,26 @@ def test_report(run, capfd):
     words = capfd.readouterr().out
     assert "test_007.jpg" in words and "F-score" in words and f"{report['psnr']:.2f}" in words
     assert f"{report['mesh_psnr']:.2f}" in words and "training views see" in words
+
+
+def test_further_meshes_mesh_nvs_and_the_page(run, capfd):
+    shutil.copyfile(SUZANNE / "gt_mesh.ply", run / "mesh_other.ply")
+    report = evaluate_run(run, samples=2000, meshes=[run / "mesh_other.ply"], nvs=MeshNvs("corrected", 12, 16))
+    (other,) = report["meshes"]
+    assert other["mesh"] == "mesh_other.ply" and other["mesh_psnr"] == report["mesh_psnr"]
+    assert other["score"] == report["score"]
+    nvs = report["mesh_nvs"]
+    assert (nvs["mode"], nvs["iterations"], nvs["resolution"]) == ("corrected", 12, 16) and nvs["psnr"] > 10
+    print_report(report, Console(width=200))
+    words = capfd.readouterr().out
+    assert "mesh_other.ply" in words and "corrected" in words
+    page = write_page(report, run)
+    text = page.read_text(encoding="utf-8")
+    assert page == run / "report" / "index.html" and "<script" not in text
+    for shown in ("test_000.jpg", f"{report['psnr']:.2f}", "mesh_other.ply", "0_shaded.jpg"):
+        assert shown in text
+    for name in re.findall(r'src="([^"]+)"', text):
+        assert (page.parent / name).is_file()
 
 
 def test_splats_land_where_the_photos_show_them(run):
