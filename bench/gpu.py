@@ -41,7 +41,7 @@ def main() -> int:
         if part == "check":
             ok = _python("-m", "pytest", "-q", "-m", "gpu", *QUICK_TESTS)
         elif part == "service":
-            settings = [word for setting in args.settings for word in ("--set", setting)]
+            settings = [word for setting in (INDOOR, *args.settings) for word in ("--set", setting)]
             ok = _python("-m", "bench.service_gpu", args.suzanne, "--device", args.device, *settings)
         elif part in MODULES:
             ok = all([_python("-m", module) for module in MODULES[part]])

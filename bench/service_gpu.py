@@ -153,6 +153,15 @@ def run(scene: Path, presets: tuple[str, ...], settings: dict, device: str, limi
             "picture_size": [camera.width, camera.height]}
 
 
+def _setting(text: str) -> tuple[str, object]:
+    """section.key=value, where the value is TOML or a bare word."""
+    key, _, value = text.partition("=")
+    try:
+        return key, tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        return key, value
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("scene", type=Path, nargs="?", default=ROOT / "examples" / "suzanne")
@@ -162,8 +171,7 @@ def main() -> int:
     parser.add_argument("--limit", type=float, default=900.0, help="seconds for the job")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    settings = dict(setting.split("=", 1) for setting in args.settings)
-    settings = {key: tomllib.loads(f"value = {value}")["value"] for key, value in settings.items()}
+    settings = dict(_setting(text) for text in args.settings)
     figures = run(args.scene, tuple(args.preset or ["default"]), settings, args.device, args.limit)
     kinds = ", ".join(f"{count} {kind}" for kind, count in figures["meshes"].items())
     width, height = figures["picture_size"]
