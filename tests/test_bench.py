@@ -40,7 +40,8 @@ def test_the_reference_is_compared_by_paths_that_exist():
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_from_the_extensions_connection_to_splats_and_back(tmp_path, device):
     """Real processes and sockets, no Blender: photos go, meshes of all kinds and a picture of the splats come."""
-    settings = [word for setting in (*SHORT, "run.snapshot_interval=1", "densify.importance=indoor") for word in ("--set", setting)]
+    chosen = (*SHORT, "run.snapshot_interval=1", "densify.importance=indoor")
+    settings = [word for setting in chosen for word in ("--set", setting)]
     command = [sys.executable, "-m", "bench.service_gpu", "--device", device, "--json", tmp_path / "out.json"]
     done = subprocess.run([*command, *settings], cwd=ROOT, capture_output=True, text=True, timeout=240)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -55,3 +55,16 @@ def test_the_next_iteration_is_the_same_on_both(ball, short_config, first, then)
         other.load_state_dict(state)
         losses.append(float(other.step().loss))
     assert losses[0] == pytest.approx(losses[1], rel=1e-2)     # of 672 pixels a few may flip
+
+
+@pytest.mark.gpu
+def test_losses_are_the_same_by_either_mesh_rasteriser(ball, short_config):
+    pytest.importorskip("nvdiffrast.torch", reason="nvdiffrast is not installed")
+    terms = []
+    for rasterizer in ("native", "nvdiffrast"):
+        training = Training(ball, short_config(**WITH_A_MESH, **{"mesh.rasterizer": rasterizer}), "cuda")
+        while training.iteration < 40:
+            training.step()
+        terms.append(training.step().terms)
+    for name in ("mesh_depth", "mesh_normal", "photometric"):
+        assert float(terms[0][name]) == pytest.approx(float(terms[1][name]), rel=0.05), name
