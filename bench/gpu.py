@@ -4,11 +4,11 @@
     python -m bench.gpu [--part ops --part fox] [--seed 0 --seed 1] [--fox FOLDER] [--set mesh.every=2] [--json FILE]
     make bench-gpu BENCH="--part suzanne --seed 0 --seed 1 --seed 2"
 
-Parts, in this order: check (the quick ones of the tests that need a GPU), ops (single ops), suzanne, fox (default
-preset, every eighth photo held out), dense (fox with all Gaussians that matter), service (suzanne once more, by the
-extension's connection over real sockets). All of them if none is named; a scene that is not on the disk is skipped.
-Scenes: examples/suzanne, and $MILO_BENCH_FOX or --fox. Parts run in processes of their own, and one that fails stops no
-other.
+Parts, in this order: check (the quick ones of the tests that need a GPU), ops (single ops), iterations (plain
+ones, phase by phase), suzanne, fox (default preset, every eighth photo held out), dense (fox with all Gaussians that
+matter), service (suzanne once more, by the extension's connection over real sockets). All of them if none is named; a
+scene that is not on the disk is skipped. Scenes: examples/suzanne, and $MILO_BENCH_FOX or --fox. Parts run in processes
+of their own, and one that fails stops no other.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from .reference import print_table
 
 ROOT = Path(__file__).resolve().parent.parent
 QUICK_TESTS = ("tests/cuda_ext/cuda/test_on_a_gpu.py", "tests/cuda_ext/splats/test_gpu.py", "tests/backend")
-MODULES = {"ops": ("bench.gpu_ops", "bench.raster_gpu")}
+MODULES = {"ops": ("bench.gpu_ops", "bench.raster_gpu"), "iterations": ("bench.iterations", "bench.mesh_iteration")}
 INDOOR = "densify.importance=indoor"     # as the reference was run
 RUNS = {"suzanne": ("suzanne", ["default"]), "fox": ("fox", ["default"]), "dense": ("fox", ["default", "dense"])}
 PARTS = ("check", *MODULES, *RUNS, "service")
