@@ -1,10 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tetrahedra of a triangulation that is being built, and which worker has which.
 #pragma once
+#include <algorithm>
 #include <atomic>
+#include <cstdint>
 #include <limits>
 #include <memory>
 #include <stdexcept>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
 
 #include "buffer.h"
 #include "predicates.h"
@@ -25,6 +30,19 @@ struct alignas(64) Tet {
 
     bool removed() const { return vertex[0] < 0; }
 };
+
+// Ask for large pages: insertions jump about in more memory than the translation cache covers with small ones.
+template <class T>
+void prefer_large_pages(Buffer<T>& buffer) {
+#if defined(__linux__) && defined(MADV_HUGEPAGE)
+    constexpr uintptr_t kPage = uintptr_t{1} << 16;   // a multiple of any page size
+    const auto begin = (reinterpret_cast<uintptr_t>(buffer.data()) + kPage - 1) & ~(kPage - 1);
+    const auto end = reinterpret_cast<uintptr_t>(buffer.data() + buffer.size()) & ~(kPage - 1);
+    if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);   // a hint: it may fail
+#else
+    (void)buffer;
+#endif
+}
 
 // Slots for tetrahedra, each with an owner: 0 or the number of the one worker that may read and write it.
 class TetMesh {
@@ -61,6 +79,7 @@ private:
         constexpr int64_t kMost = int64_t{1} << 29;   // facets have names below 2^31
         if (tets_.size() >= kMost) throw std::length_error("Delaunay: more than 2^29 tetrahedra");
         Buffer<Tet> tets(std::min(room, kMost));
+        prefer_large_pages(tets);
         std::unique_ptr<std::atomic<uint8_t>[]> owners(new std::atomic<uint8_t>[tets.size()]());
         for (int32_t t = 0; t < used(); ++t) {
             tets[t] = tets_[t];
