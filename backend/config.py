@@ -8,6 +8,7 @@ it stands on (`over`).
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 import typing
 from collections.abc import Iterable, Mapping
@@ -24,6 +25,7 @@ from .sections import (
     MeshConfig,
     ModelConfig,
     OptimConfig,
+    RegionConfig,
     RunConfig,
     ScheduleConfig,
     TsdfConfig,
@@ -50,6 +52,7 @@ class Config:
     extract: ExtractConfig = field(default_factory=ExtractConfig)
     tsdf: TsdfConfig = field(default_factory=TsdfConfig)
     dtu: DtuConfig = field(default_factory=DtuConfig)
+    region: RegionConfig = field(default_factory=RegionConfig)
     run: RunConfig = field(default_factory=RunConfig)
 
     def __post_init__(self):
@@ -80,6 +83,13 @@ class Config:
             section, name = path.split(".")
             if getattr(getattr(self, section), name) < 1:
                 raise ConfigError(f"{path} is {getattr(getattr(self, section), name)}; an interval is at least 1.")
+        box = self.region.box
+        if box and not (len(box) == 16 and all(map(math.isfinite, box)) and box[12:] == (0, 0, 0, 1)
+                        and abs(_determinant(box)) > 1e-12):
+            raise ConfigError(f"region.box has {len(box)} numbers; it is the matrix of a box: 16 finite numbers by "
+                              "rows, the last row 0, 0, 0, 1, and no side of length 0.")
+        if self.region.margin < 0:
+            raise ConfigError(f"region.margin is {self.region.margin}; a margin is 0 or more.")
         if self.mesh.delaunay_lag < 0:
             raise ConfigError(f"mesh.delaunay_lag is {self.mesh.delaunay_lag}; a lag is 0 iterations or more.")
 
@@ -99,6 +109,12 @@ class Config:
         values: dict[str, dict[str, Any]] = {}
         _layer(values, {key: value for key, value in table.items() if key != "format"}, "config.json")
         return _build(values)
+
+
+def _determinant(m: tuple[float, ...]) -> float:
+    """Of the upper left 3 x 3 of a 4 x 4 matrix by rows."""
+    return (m[0] * (m[5] * m[10] - m[6] * m[9]) - m[1] * (m[4] * m[10] - m[6] * m[8])
+            + m[2] * (m[4] * m[9] - m[5] * m[8]))
 
 
 def preset_names() -> list[str]:

@@ -221,6 +221,15 @@ class DtuConfig(TsdfConfig):
 
 
 @dataclass(frozen=True)
+class RegionConfig:
+    """The region of interest: outside of it there are no pivots and there is no mesh."""
+
+    box: tuple[float, ...] = ()       # 16 numbers by rows: from the cube -1..1 (an Empty cube) to the world; () = all
+    margin: float = 0.1               # Gaussians carry pivots to so far outside, of the box's half sides
+    keep_background: bool = True      # splats.ply keeps the Gaussians outside; they are trained in any case
+
+
+@dataclass(frozen=True)
 class RunConfig:
     """How a run behaves; nothing here changes the method."""
 

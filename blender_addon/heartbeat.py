@@ -44,6 +44,8 @@ def appearance(now: session.Session) -> tuple:
         (trouble.message, trouble.hint) if trouble else None,
         (start.stage, round(start.fraction, 2)) if start else None,
         now.waiting,
+        now.photos.progress,
+        id(now.photos.report),
         now.refreshes,
     )
 

@@ -7,12 +7,34 @@ import tomllib
 from typing import Any
 
 import bpy
-from bpy.props import BoolProperty, EnumProperty, IntProperty, PointerProperty, StringProperty
+from bpy.props import (
+    BoolProperty,
+    CollectionProperty,
+    EnumProperty,
+    FloatProperty,
+    FloatVectorProperty,
+    IntProperty,
+    IntVectorProperty,
+    PointerProperty,
+    StringProperty,
+)
 from bpy.types import PropertyGroup
 
+from .scene import region
+
 SOURCES = (
+    ("PHOTOS", "Photos", "Photos or a video without cameras: align them first"),
     ("FOLDER", "Scene Folder", "A folder with photos and their cameras: images/ and sparse/, or transforms.json"),
     ("CAMERAS", "Scene Cameras", "The cameras of this Blender scene, each with its photo as background image"),
+)
+PHOTO_KINDS = (
+    ("FOLDER", "Folder", "A folder of photos; masks in its folder masks are used"),
+    ("VIDEO", "Video", "A video: its sharpest frames are taken"),
+)
+PHOTO_STATES = (
+    ("UNKNOWN", "Not Aligned", "Its camera was not looked for yet"),
+    ("FOUND", "Found", "Its camera was found"),
+    ("LOST", "Not Found", "Its camera was not found"),
 )
 PRESETS = (
     ("preview", "Preview", "A quick look: minutes on a CPU"),
@@ -23,11 +45,33 @@ PRESETS = (
 class MILO_PG_scene(PropertyGroup):
     """The user's choices, and which job they led to."""
 
-    source: EnumProperty(name="Source", description="Where the photos and their cameras come from", items=SOURCES)
+    source: EnumProperty(
+        name="Source", description="Where the photos and their cameras come from", items=SOURCES, default="FOLDER"
+    )
     folder: StringProperty(
         name="Folder",
         description="Folder with photos and their cameras: images/ and sparse/ (COLMAP), or transforms.json",
         subtype="DIR_PATH",
+    )
+    photo_kind: EnumProperty(name="Photos From", description="What the photos are", items=PHOTO_KINDS)
+    photo_folder: StringProperty(name="Photos", description="Folder of photos without cameras", subtype="DIR_PATH")
+    video: StringProperty(name="Video", description="Video to take photos from", subtype="FILE_PATH")
+    video_frames: IntProperty(
+        name="Frames", description="Photos to take from the video, the sharpest ones", default=100, min=3, max=5000
+    )
+    solved: PointerProperty(
+        name="Solved Cameras",
+        description="Cameras and points that the last alignment brought",
+        type=bpy.types.Collection,
+    )
+    region: PointerProperty(
+        name="Region",
+        description="Box of interest: outside of this Empty cube there will be no mesh. Empty: all of the scene",
+        type=bpy.types.Object,
+        poll=region.is_box,
+    )
+    keep_background: BoolProperty(
+        name="Keep Background", description="Keep the splats outside the region in the result", default=True
     )
     preset: EnumProperty(name="Preset", description="How much time to spend", items=PRESETS)
     overrides: StringProperty(
@@ -50,6 +94,17 @@ class MILO_PG_scene(PropertyGroup):
     backend_home: StringProperty(name="Backend", description="Folder of the backend with the job", subtype="DIR_PATH")
 
 
+class MILO_PG_photo(PropertyGroup):
+    """A line of the report on photos."""
+
+    problems: StringProperty(name="Problems")
+    sharpness: FloatProperty(name="Sharpness")
+    brightness: FloatProperty(name="Brightness")
+    width: IntProperty(name="Width")
+    height: IntProperty(name="Height")
+    state: EnumProperty(name="Camera", items=PHOTO_STATES)
+
+
 class MILO_PG_object(PropertyGroup):
     """Which mesh of which job an object shows."""
 
@@ -59,7 +114,26 @@ class MILO_PG_object(PropertyGroup):
     iteration: IntProperty(name="Iteration", description="Training iteration of this mesh")
     kind: StringProperty(name="Kind", description="provisional, live or final")
     frozen: BoolProperty(name="Frozen", description="Keep this mesh: newer ones of the job are not applied")
+    solved: BoolProperty(name="Solved", description="An alignment made this object, and may replace it")
+    photo: StringProperty(name="Photo", description="The photo of this solved camera")
+    photo_K: FloatVectorProperty(name="Intrinsics", description="Of the photo, pixels, by rows", size=9)
+    photo_size: IntVectorProperty(name="Photo Size", description="Width and height, pixels", size=2)
+    mask: StringProperty(name="Mask", description="Mask of the photo", subtype="FILE_PATH")
     has_material: BoolProperty(name="Has Material", description="The vertex-colour material was assigned once")
+
+
+def show_camera(item: MILO_PG_photo, context: bpy.types.Context) -> None:
+    """Make the camera of the photo that was clicked in the list the active object."""
+    manager, solved = context.window_manager, context.scene.milo.solved
+    if solved is None or not 0 <= manager.milo_photo < len(manager.milo_photos):
+        return
+    name = manager.milo_photos[manager.milo_photo].name.rsplit(".", 1)[0].replace(" ", "_")
+    camera = next((obj for obj in solved.objects if obj.milo.photo.rsplit(".", 1)[0] == name), None)
+    if camera is not None and context.mode == "OBJECT" and camera.name in context.view_layer.objects:
+        for obj in context.selected_objects:
+            obj.select_set(False)
+        camera.select_set(True)
+        context.view_layer.objects.active = camera
 
 
 def parse_overrides(text: str) -> dict[str, Any]:
@@ -80,7 +154,7 @@ def parse_overrides(text: str) -> dict[str, Any]:
     return settings
 
 
-CLASSES = (MILO_PG_scene, MILO_PG_object)
+CLASSES = (MILO_PG_scene, MILO_PG_object, MILO_PG_photo)
 
 
 def register() -> None:
@@ -88,9 +162,13 @@ def register() -> None:
         bpy.utils.register_class(cls)
     bpy.types.Scene.milo = PointerProperty(type=MILO_PG_scene)
     bpy.types.Object.milo = PointerProperty(type=MILO_PG_object)
+    bpy.types.WindowManager.milo_photos = CollectionProperty(type=MILO_PG_photo)
+    bpy.types.WindowManager.milo_photo = IntProperty(name="Photo", update=show_camera)
 
 
 def unregister() -> None:
+    del bpy.types.WindowManager.milo_photo
+    del bpy.types.WindowManager.milo_photos
     del bpy.types.Object.milo
     del bpy.types.Scene.milo
     for cls in reversed(CLASSES):

@@ -24,6 +24,7 @@ from .connection.backend import READY, STARTING, Backend
 from .connection.job_start import JobStart, Reconstruction
 from .connection.problems import NoBackend, Problem
 from .connection.watch import Watch
+from .photo_work import PhotoWork
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
 from .scene import mesh_object
 from .version import product_version
@@ -41,6 +42,7 @@ class Session:
         self.starting: JobStart | None = None
         self.watch: Watch | None = None
         self.problem: Problem | None = None  # of the last thing the user asked for
+        self.photos = PhotoWork(self)
         self.waiting = ""  # why the newest mesh is not shown yet
         self.refreshes = 0  # meshes applied since this session began
         self._scene_name = ""
@@ -60,7 +62,7 @@ class Session:
     @property
     def job_state(self) -> str:
         """The job's state as last heard of; "starting" while photos are sent; "" without a job."""
-        if self.starting or (self._wanted and self.backend.state == STARTING):
+        if self.starting or (self._wanted and self.backend.state == STARTING and not self.photos.waits_for_backend):
             return "starting"
         info = self.job_info
         if info and info.state in ACTIVE and self.backend.state != READY:
@@ -79,6 +81,8 @@ class Session:
             return self.backend.problem
         if self.problem:
             return self.problem
+        if self.photos.problem:
+            return self.photos.problem
         if self.watch and self.watch.problem:
             return self.watch.problem
         info = self.job_info
@@ -110,7 +114,7 @@ class Session:
         The scene keeps its earlier job until the new one has really started.
         """
         self._scene_name = scene.name
-        self._when_ready(lambda: self._begin(wanted))
+        self.when_ready(lambda: self._begin(wanted))
 
     def pause(self) -> None:
         self.ask(PauseJob(self.job), self._told)
@@ -134,7 +138,7 @@ class Session:
             else:  # it went on, or even ended, without this Blender
                 self.follow(job, info)
 
-        self._when_ready(lambda: self.ask(GetJob(job), go_on), home)
+        self.when_ready(lambda: self.ask(GetJob(job), go_on), home)
 
     def follow(self, job: str, info: JobInfo | None = None) -> None:
         """Show a job's progress and meshes from now on."""
@@ -164,6 +168,7 @@ class Session:
         """End threads, connection and the backend that Blender started."""
         if self.starting:
             self.starting.cancel()
+        self.photos.close()
         self.backend.close()
         if self.starting:
             self.starting.join(5.0)
@@ -180,12 +185,19 @@ class Session:
         if self.starting and self.starting.done:
             self._started()
         self._take_replies(end)
+        busy_with_photos = self.photos.step()
         if self.watch:
             self._rebind()
             self.watch.keep_going()
             if time.perf_counter() < end:
                 self._show_mesh()
-        return bool(self._wanted or self.starting or self._replies or (self.watch and not self.watch.complete))
+        return bool(
+            self._wanted
+            or self.starting
+            or self._replies
+            or busy_with_photos
+            or (self.watch and not self.watch.complete)
+        )
 
     def wait(self, condition: Callable[[Session], Any], timeout_s: float = 60.0) -> bool:
         """Poll until the condition holds, for scripts. Returns whether it came to hold in time."""
@@ -200,7 +212,8 @@ class Session:
 
     # ------------------------------------------------------------------------------------------------------------------
 
-    def _when_ready(self, action: Callable[[], None], home: Path | None = None) -> None:
+    def when_ready(self, action: Callable[[], None], home: Path | None = None) -> None:
+        """Do something once the backend is ready, which is started where needed. Raises Problem."""
         self.problem = None
         self._wanted = action
         if self.backend.state != READY:
@@ -231,6 +244,18 @@ class Session:
             future = self.backend.client.request(message)
         self._replies.append((future, then))
         return future
+
+    def wants(self, action: Callable[[], None]) -> bool:
+        """Whether this will be done once the backend, which is being started, is ready."""
+        return self._wanted is action and self.backend.state in (STARTING, READY)
+
+    def wants_no_more(self) -> None:
+        """Forget what was to be done once the backend is ready."""
+        self._wanted = None
+
+    def is_waiting_for(self, future: Future) -> bool:
+        """Whether the answer to a request has yet to be dealt with."""
+        return any(future is waiting for waiting, _ in self._replies)
 
     def _told(self, info: JobInfo) -> None:
         if self.watch and self.watch.job == info.job:

@@ -11,8 +11,16 @@ from torch import Tensor
 from milo.backend.gaussians.pivot_choice import PIVOTS
 from milo.backend.gaussians.sampling import draw_weighted
 from milo.backend.gaussians.scores import score_views
+from milo.backend.mesh.region import region_of
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
+
+
+def chosen_share(rows: Tensor, splats: Splats, config) -> float:
+    """The share of the Gaussians of the region (without one: of all) that the chosen `rows` are."""
+    region = region_of(config)
+    count = len(splats.means) if region is None else int(region.contains(splats.means, config.region.margin).sum())
+    return len(rows) / max(count, 1)
 
 
 def chosen_gaussians(splats: Splats, logits: Tensor, views: Sequence, config, scale: SceneScale,
@@ -26,13 +34,18 @@ def chosen_gaussians(splats: Splats, logits: Tensor, views: Sequence, config, sc
         splats: N Gaussians.
         logits: [N, 9].
         views: training views.
-        config: sections densify, mesh and extract.
+        config: sections densify, mesh, extract and region.
         scale: of the scene.
         generator: draws.
     """
     candidates = (logits != 0).any(dim=1)
     if not candidates.any():
         candidates = torch.ones_like(candidates)
+    region = region_of(config)
+    if region is not None:
+        candidates &= region.contains(splats.means, config.region.margin)
+        if not candidates.any():
+            raise ValueError("No Gaussian lies in the region of interest. Move the box, or set region.box=[].")
     rows = candidates.nonzero().squeeze(1)
     limit = (config.extract.max_points or config.mesh.max_points) // PIVOTS
     if not limit or len(rows) <= limit:

@@ -14,7 +14,7 @@ from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.tets import marching_tetrahedra
 
-from .choice import chosen_gaussians
+from .choice import chosen_gaussians, chosen_share
 from .finish import finished
 from .maps import DepthMaps
 from .point_fields import bisected, point_field
@@ -38,7 +38,7 @@ def cross_and_extract(kind: str, splats: Splats, logits: Tensor, views: Sequence
     splats = splats.detach()
     rows = chosen_gaussians(splats, logits, views, config, scale, generator)
     pivots = gaussian_pivots(splats.means[rows], splats.scales[rows], splats.quats[rows],
-                             len(rows) / len(splats.means))
+                             chosen_share(rows, splats, config))
     topology = triangulate(pivots.points)
     field = point_field(kind, splats, views, DepthMaps(splats, views, scale), config, scale)
     sdf = yield from field.at(pivots.points, "field")

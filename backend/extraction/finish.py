@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.mesh.fields import vertex_colors
+from milo.backend.mesh.region import region_of
 from milo.backend.mesh.surface import compact
 from milo.backend.rendering.scale import SceneScale
 
@@ -22,13 +23,14 @@ def finished(verts: Tensor, faces: Tensor, views: Sequence, config, scale: Scene
     Args:
         verts: [V, 3]; faces: [F, 3] int32.
         views: training views with photos.
-        config: section extract; with `drop_unseen` faces with a vertex outside all photos are dropped too.
+        config: sections extract and region; with `drop_unseen` faces with a vertex outside all photos are dropped too.
         scale: of the scene.
     """
     verts = verts.detach()
     if config.extract.drop_unseen:
         faces = faces[in_some_photo(verts, views, scale)[faces.long()].all(dim=1)]
-    verts, faces = compact(verts, faces)
+    region = region_of(config)
+    verts, faces = compact(verts, faces) if region is None else region.crop(verts, faces)
     colors = vertex_colors(verts, faces, views, scale)
     return ColoredMesh(verts, faces, (colors * 255).round().to(torch.uint8))
 

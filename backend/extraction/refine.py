@@ -19,7 +19,7 @@ from milo.cuda_ext.adam import sparse_adam_step
 from milo.cuda_ext.pivots import field
 from milo.cuda_ext.tets import marching_tetrahedra
 
-from .choice import chosen_gaussians
+from .choice import chosen_gaussians, chosen_share
 from .finish import finished
 from .initial import logits_of_field
 from .maps import DepthMaps
@@ -52,7 +52,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     maps = DepthMaps(splats, views, scale)
     rows = chosen_gaussians(splats, logits, views, config, scale, generator)
     pivots = gaussian_pivots(splats.means[rows], splats.scales[rows], splats.quats[rows],
-                             len(rows) / len(splats.means))
+                             chosen_share(rows, splats, config))
     topology = triangulate(pivots.points)
     logits = logits[rows]
     if settings.init != "learned" or not logits.any():

@@ -22,6 +22,7 @@ class PivotChoice(NamedTuple):
 
     rows: Tensor                # [n] indices, ascending
     on_surface: Tensor | None   # [n] bool: not added for their opacity alone; None if none was
+    candidates: int | None = None   # Gaussians they were chosen from; None = all
 
 
 def pivot_limit(config: MeshConfig) -> int | None:

@@ -53,6 +53,7 @@ class MeshInLoop:
                  observe: Callable[[Splats, Pivots, TetTopology], Tensor] | None = None):
         self.config, self.views, self.scale, self.choose, self.observe = config, views, scale, choose, observe
         self.chosen: Tensor | None = None       # [n] int32 indices, ascending
+        self.candidates: int | None = None      # Gaussians they were chosen from; None = all
         self.on_surface: Tensor | None = None   # [n] bool; centres of the others may leave the inside (4.4)
         self.triangulation = Triangulation(config.delaunay_lag)
         self.labels: Tensor | None = None
@@ -74,7 +75,7 @@ class MeshInLoop:
 
     def pivots(self, splats: Splats) -> Pivots:
         """Pivots of the chosen Gaussians."""
-        share = 1.0 if self.chosen is None else len(self.chosen) / len(splats.means)
+        share = 1.0 if self.chosen is None else len(self.chosen) / (self.candidates or len(splats.means))
         return gaussian_pivots(splats.means, splats.scales, splats.quats, share, self.chosen)
 
     def surface(self, gaussians, splats: Splats) -> Surface:
@@ -129,6 +130,7 @@ class MeshInLoop:
     def _choose(self) -> None:
         chosen = self.choose()
         self.chosen, self.on_surface = (None, None) if chosen is None else (chosen.rows.int(), chosen.on_surface)
+        self.candidates = None if chosen is None else chosen.candidates
 
     @torch.no_grad()
     def _label(self, gaussians, points: Tensor) -> None:
@@ -159,12 +161,13 @@ class MeshInLoop:
         if self.topology is None:
             return {}
         return self.triangulation.state_dict() | {"labels": self.labels, "chosen": self.chosen,
-                                                  "on_surface": self.on_surface}
+                                                  "on_surface": self.on_surface, "candidates": self.candidates}
 
     def load_state_dict(self, state: dict, pivot_count: int) -> None:
         """Inverse of state_dict; pivot_count = 9 x the Gaussians that carry pivots."""
         if state:
             self.chosen, self.on_surface, self.labels = state["chosen"], state["on_surface"], state["labels"]
+            self.candidates = state.get("candidates")
             self.triangulation.load_state_dict(state, pivot_count)
 
 

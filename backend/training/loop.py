@@ -20,6 +20,7 @@ from milo.backend.gaussians.population import Population
 from milo.backend.gaussians.scores import Scores, score_views
 from milo.backend.mesh.events import mesh_events
 from milo.backend.mesh.loop import MeshAhead, MeshInLoop
+from milo.backend.mesh.region import Region, region_of
 from milo.backend.rendering.meshes import require_rasterizer
 from milo.backend.rendering.scale import scene_scale
 from milo.backend.rendering.splats import Splats, render_geometry
@@ -238,12 +239,16 @@ class Training:
             self.on_event(k, "filter")
 
     def _choose_pivots(self) -> PivotChoice | None:
-        limit, candidates = pivot_limit(self.config.mesh), None
+        limit, candidates, region = pivot_limit(self.config.mesh), None, region_of(self.config)
         if self.config.mesh.foreground:
             candidates = self._foreground()
+        if region is not None:
+            inside = self._inside(region)
+            candidates = inside if candidates is None else candidates & inside
         count = len(self.gaussians) if candidates is None else int(candidates.sum())
+        among = None if region is None else count
         if limit is None or count <= limit:
-            return None if candidates is None else PivotChoice(candidates.nonzero().squeeze(1), None)
+            return None if candidates is None else PivotChoice(candidates.nonzero().squeeze(1), None, among)
         config = self.config.densify
         min_views = 0 if len(self.views.full) < config.few_views else config.min_views
         chosen = choose_pivots(self.gaussians.splats().detach(), self._scores(half=False), self.config.mesh, min_views,
@@ -251,7 +256,15 @@ class Training:
         if not len(chosen.rows):
             raise TrainingError(f"No Gaussian is seen by more than {min_views} photos, so none can carry the mesh. The "
                                 "photos overlap too little; add photos, or set densify.min_views=0.")
-        return chosen
+        return chosen._replace(candidates=among)
+
+    def _inside(self, region: Region) -> Tensor:
+        """[N] bool: Gaussians in the region of interest, or near it."""
+        inside = region.contains(self.gaussians.means.detach(), self.config.region.margin)
+        if not inside.any():
+            raise TrainingError("No Gaussian lies in the region of interest, so there is nothing to make a mesh of. "
+                                "Move the box over the subject, or set region.box=[] for all of the scene.")
+        return inside
 
     def _foreground(self) -> Tensor:
         """[N] bool: Gaussians within an extent of the cameras' middle."""

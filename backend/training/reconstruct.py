@@ -16,6 +16,8 @@ from milo.backend.data.scene import Scene
 from milo.backend.extraction.methods import mesh_of
 from milo.backend.extraction.steps import ExtractStep
 from milo.backend.gaussians.files import save_gaussians
+from milo.backend.gaussians.model import Gaussians
+from milo.backend.mesh.region import region_of
 from milo.cuda_ext.cuda.runtime import CudaError
 from milo.cuda_ext.native import native
 
@@ -211,8 +213,16 @@ class _Run:
 
     def _write(self, verts, faces, colors) -> None:
         with writing(self.directory.mesh):
-            save_gaussians(self.directory.splats, self.training.gaussians)
+            save_gaussians(self.directory.splats, self._kept())
             write_mesh(self.directory.mesh, verts, faces, colors)
+
+    def _kept(self) -> Gaussians:
+        """The Gaussians to save: without those outside the region of interest, if that is wished."""
+        gaussians, region = self.training.gaussians, region_of(self.config)
+        if region is None or self.config.region.keep_background:
+            return gaussians
+        inside = region.contains(gaussians.means.detach())
+        return Gaussians({name: values[inside] for name, values in gaussians.tensors().items()}, gaussians.sh_degree)
 
     def _finished(self, stopped: bool) -> Finished:
         self.metrics.flush()

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from milo.backend.gaussians.model import SH_C0, Gaussians
 from milo.backend.mesh.provisional import provisional_mesh
+from milo.backend.mesh.region import region_of
 from milo.backend.mesh.surface import compact
 from milo.backend.rendering.image_metrics import compared, psnr, quantised
 from milo.backend.rendering.splats import render_view
@@ -23,17 +24,19 @@ def provisional_snapshot(training: Training) -> Snapshot:
     """Mesh by depth fusion of the Gaussians as they are."""
     verts, faces = provisional_mesh(training.gaussians.splats().detach(), training.scene.train, training.scale,
                                     training.config.mesh.max_points, training.config.mesh.carve_masks)
-    return _snapshot("provisional", training, *compact(verts, faces))
+    return _snapshot("provisional", training, verts, faces)
 
 
 @torch.no_grad()
 def live_snapshot(training: Training) -> Snapshot:
     """The mesh in the loop as it is."""
     surface = training.mesh.surface(training.gaussians, training.gaussians.splats().detach())
-    return _snapshot("live", training, *compact(surface.verts.detach(), surface.faces))
+    return _snapshot("live", training, surface.verts.detach(), surface.faces)
 
 
 def _snapshot(kind: str, training: Training, verts: Tensor, faces: Tensor) -> Snapshot:
+    region = region_of(training.config)
+    verts, faces = compact(verts, faces) if region is None else region.crop(verts, faces)
     return Snapshot(kind, training.iteration, verts.cpu().numpy().astype(np.float32),
                     faces.cpu().numpy().astype(np.int32), splat_colors(training.gaussians, verts).cpu().numpy(),
                     preview(training))

@@ -9,19 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ..protocol import ProtocolError
 from ..protocol.messages import JobInfo, SceneCamera, SceneCameras, SceneFiles, StartJob
 from .client import Client
 from .problems import Problem
-from .upload import Blob, Cancelled, blob_of, folder_scene, send_blobs
+from .upload import Blob, Cancelled, blob_of, folder_scene, photo_scene, send_blobs
 
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What to reconstruct.
+    """What to reconstruct, or, with another task than "reconstruct", which photos to align or to report on.
 
-    Either `folder`, or `cameras`: objects with name, width, height, K [3, 3], viewmat [4, 4] and source (a path, or the
-    photo's bytes), as scene/cameras.py makes them.
+    Either `folder` (to align: of photos, or the file of a video), or `cameras`: objects with name, width, height,
+    K [3, 3], viewmat [4, 4], source (a path, or the photo's bytes) and mask (a path, or None), as scene/cameras.py
+    makes them; with them points [P, 3] float32 and colors [P, 3] uint8, or None.
     """
 
     name: str
@@ -29,6 +32,9 @@ class Reconstruction:
     settings: dict[str, Any] = field(default_factory=dict)
     folder: Path | None = None
     cameras: Sequence[Any] = ()
+    points: np.ndarray | None = None
+    colors: np.ndarray | None = None
+    task: str = "reconstruct"
 
 
 class JobStart:
@@ -68,7 +74,10 @@ class JobStart:
             self.stage = "Sending photos"
             send_blobs(self.client, blobs, self._progress, self._cancelled)
             self.stage = "Starting"
-            question = StartJob(self.wanted.name, scene, self.wanted.preset, self.wanted.settings)
+            wanted = self.wanted
+            question = StartJob(
+                wanted.name, scene, wanted.preset, wanted.settings, wanted.task, wanted.points, wanted.colors
+            )
             self.info = self.client.request(question, timeout_s=60.0).result()
         except Cancelled:
             pass
@@ -81,14 +90,21 @@ class JobStart:
             raise
 
     def _scene(self) -> tuple[SceneFiles | SceneCameras, list[Blob]]:
+        if self.wanted.task != "reconstruct":
+            return photo_scene(self.wanted.folder, self._cancelled)
         if self.wanted.folder is not None:
             return folder_scene(self.wanted.folder, self._cancelled)
         cameras, blobs = [], []
         for camera in self.wanted.cameras:
             blob = blob_of(camera.source, self._cancelled)
             K, viewmat = tuple(camera.K.ravel().tolist()), tuple(camera.viewmat.ravel().tolist())
-            cameras.append(SceneCamera(camera.name, blob.hash, camera.width, camera.height, K, viewmat))
-            blobs.append(blob)
+            mask = blob_of(camera.mask, self._cancelled) if camera.mask else None
+            cameras.append(
+                SceneCamera(
+                    camera.name, blob.hash, camera.width, camera.height, K, viewmat, mask.hash if mask else ""
+                )
+            )
+            blobs += [blob, mask] if mask else [blob]
         return SceneCameras(tuple(cameras)), blobs
 
     def _progress(self, there: int, total: int) -> None:

@@ -21,6 +21,7 @@ from ..protocol.messages import HaveBlobs, PutBlob, SceneFile, SceneFiles
 from .client import Client
 from .problems import Problem
 
+VIDEOS = {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp"}
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
 MODEL = {".bin", ".txt", ".ply"}  # of COLMAP, below sparse/
 POINTS = {"points3d.ply", "sparse_pc.ply"}
@@ -136,6 +137,38 @@ def folder_scene(folder: Path, cancelled: threading.Event) -> tuple[SceneFiles, 
         files.append(SceneFile(path, blob.hash, blob.size))
         blobs.append(blob)
     return SceneFiles(tuple(files)), blobs
+
+
+def photo_paths(folder: Path) -> dict[str, Path]:
+    """Photos without cameras, and their masks: {path the backend is to see: file}.
+
+    The photos are those in images/ where there is such a folder, else all below `folder`; masks are those in masks/.
+
+    Raises:
+        Problem: there is no such folder, or no photo in it.
+    """
+    if not folder.is_dir():
+        raise Problem(f"There is no folder {folder}.", "Choose the folder that holds the photos.")
+    masks = folder / "masks"
+    root = folder / "images" if (folder / "images").is_dir() else folder
+    found = {}
+    for top, name in ((root, "images"), (masks, "masks")):
+        for path in sorted(top.rglob("*")) if top.is_dir() else ():
+            inside = path.relative_to(top)
+            hidden = any(part.startswith(".") for part in inside.parts)
+            other = name == "images" and path.is_relative_to(masks)
+            if path.suffix.lower() in PHOTOS and path.is_file() and not hidden and not other:
+                found[f"{name}/{inside.as_posix()}"] = path
+    if not any(name.startswith("images/") for name in found):
+        raise Problem(f"There are no photos in {root}.", "Choose a folder with JPEG, PNG, WebP, TIFF or BMP files.")
+    return found
+
+
+def photo_scene(source: Path, cancelled: threading.Event) -> tuple[SceneFiles, list[Blob]]:
+    """The manifest of a folder of photos, or of one video, and what may have to be sent for it."""
+    paths = {f"video{source.suffix.lower()}": source} if source.is_file() else photo_paths(source)
+    blobs = {name: blob_of(path, cancelled) for name, path in paths.items()}
+    return SceneFiles(tuple(SceneFile(name, blob.hash, blob.size) for name, blob in blobs.items())), [*blobs.values()]
 
 
 def send_blobs(

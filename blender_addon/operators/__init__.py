@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import backend, mesh, reconstruct, splats
+from . import backend, mesh, photos, reconstruct, region, splats
 
-CLASSES = (*backend.CLASSES, *reconstruct.CLASSES, *mesh.CLASSES, *splats.CLASSES)
+CLASSES = (*backend.CLASSES, *photos.CLASSES, *region.CLASSES, *reconstruct.CLASSES, *mesh.CLASSES, *splats.CLASSES)
 
 
 def register() -> None:

@@ -13,7 +13,7 @@ from ..connection.backend import READY
 from ..connection.job_start import Reconstruction
 from ..connection.problems import Problem
 from ..properties import parse_overrides
-from ..scene import cameras
+from ..scene import cameras, region, solved
 
 
 def blocked_by(context: bpy.types.Context) -> str:
@@ -23,6 +23,10 @@ def blocked_by(context: bpy.types.Context) -> str:
         return "A reconstruction is running: pause or cancel it first"
     if choices.source == "FOLDER" and not choices.folder:
         return "Choose a folder with photos first"
+    if choices.source == "PHOTOS" and choices.solved is None:
+        return "Align the photos first"
+    if session.current().photos.busy:
+        return "Photos are being aligned: wait, or cancel it first"
     if choices.source == "CAMERAS" and not cameras.cameras_with_photo(context.scene):
         return "No camera of this scene has a background image"
     return ""
@@ -35,10 +39,16 @@ def wanted_from(scene: bpy.types.Scene) -> Reconstruction:
         CameraError, ValueError: something is wrong with them; the message says what.
     """
     choices = scene.milo
-    settings = parse_overrides(choices.overrides)
+    bpy.context.view_layer.update()
+    settings = region.settings(scene) | parse_overrides(choices.overrides)
     if choices.source == "FOLDER":
         folder = Path(bpy.path.abspath(choices.folder)).resolve()
         return Reconstruction(folder.name or "scene", (choices.preset,), settings, folder=folder)
+    if choices.source == "PHOTOS":
+        points, colors = solved.sparse_points(scene)
+        chosen = cameras.photo_cameras(scene, choices.solved)
+        name = choices.solved.name.removesuffix(" cameras")
+        return Reconstruction(name, (choices.preset,), settings, cameras=chosen, points=points, colors=colors)
     return Reconstruction(scene.name, (choices.preset,), settings, cameras=cameras.photo_cameras(scene))
 
 

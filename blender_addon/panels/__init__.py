@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import main
+from . import main, photos
 
-CLASSES = main.CLASSES
+CLASSES = (main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:])
 
 
 def register() -> None:

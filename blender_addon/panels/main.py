@@ -9,15 +9,10 @@ from bpy.types import Context, Panel, UILayout
 from .. import session
 from ..connection.backend import READY, STOPPED
 from ..scene import cameras, mesh_object
-from . import words
+from . import photos, words
+from .look import MiloPanel, draw_text
 
 BACKEND_ICON = {"stopped": "UNLINKED", "starting": "SORTTIME", "ready": "LINKED", "stopping": "SORTTIME"}
-
-
-class MiloPanel:
-    bl_space_type = "VIEW_3D"
-    bl_region_type = "UI"
-    bl_category = "MILo"
 
 
 class MILO_PT_main(MiloPanel, Panel):
@@ -31,7 +26,9 @@ class MILO_PT_main(MiloPanel, Panel):
         column = layout.column()
         column.enabled = now.job_state not in ("starting", *session.ACTIVE)
         column.row(align=True).prop(choices, "source", expand=True)
-        if choices.source == "FOLDER":
+        if choices.source == "PHOTOS":
+            photos.draw_source(column, context, now)
+        elif choices.source == "FOLDER":
             column.prop(choices, "folder", text="")
         else:
             found = len(cameras.cameras_with_photo(context.scene))
@@ -99,14 +96,9 @@ def draw_trouble(layout: UILayout, context: Context, now: session.Session) -> No
     trouble = now.trouble
     if trouble is None:
         return
-    scale = context.preferences.system.ui_scale
     box = layout.box().column(align=True)
-    for i, line in enumerate(words.wrapped(trouble.message, context.region.width, scale)):
-        row = box.row()
-        row.alert = True
-        row.label(text=line, icon="ERROR" if i == 0 else "BLANK1")
-    for line in words.wrapped(trouble.hint, context.region.width, scale):
-        box.label(text=line, icon="BLANK1")
+    draw_text(box, context, trouble.message, "ERROR", alert=True)
+    draw_text(box, context, trouble.hint, "BLANK1")
 
 
 class MILO_PT_mesh(MiloPanel, Panel):

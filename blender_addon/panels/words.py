@@ -6,6 +6,12 @@ from __future__ import annotations
 import textwrap
 
 STAGES = {
+    "frames": "Choosing frames",
+    "photos": "Looking at photos",
+    "features": "Finding features",
+    "matching": "Matching photos",
+    "mapping": "Solving cameras",
+    "undistortion": "Undistorting photos",
     "loading": "Loading photos",
     "splats": "Training splats",
     "mesh": "Training splats and mesh",

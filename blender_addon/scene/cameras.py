@@ -31,6 +31,7 @@ class PhotoCamera:
     K: np.ndarray  # [3, 3] float64, pixels of the photo
     viewmat: np.ndarray  # [4, 4] float64
     source: Path | bytes
+    mask: Path | None = None
 
 
 def viewmat_of(camera: bpy.types.Object) -> np.ndarray:
@@ -62,13 +63,13 @@ def frame_size(scene: bpy.types.Scene) -> tuple[int, int, float]:
     return width, height, render.pixel_aspect_y / render.pixel_aspect_x
 
 
-def photo_cameras(scene: bpy.types.Scene) -> list[PhotoCamera]:
-    """Every camera of the scene that has a background image, in the order of their names.
+def photo_cameras(scene: bpy.types.Scene, among: bpy.types.Collection | None = None) -> list[PhotoCamera]:
+    """Every camera of the scene (or of a collection in it) that has a background image, in the order of their names.
 
     Raises:
         CameraError: there is none, or one cannot be used.
     """
-    with_photo = cameras_with_photo(scene)
+    with_photo = cameras_with_photo(scene, among)
     if not with_photo:
         raise CameraError(
             f"No camera of scene {scene.name} has a background image: give each camera its photo under Camera "
@@ -78,9 +79,12 @@ def photo_cameras(scene: bpy.types.Scene) -> list[PhotoCamera]:
     return [photo_camera(obj, scene) for obj in with_photo]
 
 
-def cameras_with_photo(scene: bpy.types.Scene) -> list[bpy.types.Object]:
-    """The scene's cameras that show a background image, sorted by name."""
-    cameras = (obj for obj in scene.objects if obj.type == "CAMERA" and background_of(obj) is not None)
+def cameras_with_photo(
+    scene: bpy.types.Scene, among: bpy.types.Collection | None = None
+) -> list[bpy.types.Object]:
+    """The cameras of a scene (or of a collection in it) that show a background image, sorted by name."""
+    objects = scene.objects if among is None else among.all_objects
+    cameras = (obj for obj in objects if obj.type == "CAMERA" and background_of(obj) is not None)
     return sorted(cameras, key=lambda obj: obj.name)
 
 
@@ -103,11 +107,17 @@ def photo_camera(camera: bpy.types.Object, scene: bpy.types.Scene) -> PhotoCamer
             "the camera sees: reset its offset, rotation, scale and flips."
         )
     width, height, source = photo_of(background.image, name)
-    frame_w, frame_h, aspect = frame_size(scene)
-    frame_K = intrinsics(data, frame_w, frame_h, aspect)
-    K = fit_to_photo(frame_K, (frame_w, frame_h), (width, height), aspect, background.frame_method)
+    if camera.milo.solved and tuple(camera.milo.photo_size) == (width, height):
+        K = np.array(camera.milo.photo_K, np.float64).reshape(3, 3)  # as it was solved, whatever the frame is now
+    else:
+        frame_w, frame_h, aspect = frame_size(scene)
+        frame_K = intrinsics(data, frame_w, frame_h, aspect)
+        K = fit_to_photo(frame_K, (frame_w, frame_h), (width, height), aspect, background.frame_method)
     suffix = PHOTO_SUFFIXES[background.image.file_format]
-    return PhotoCamera(bpy.path.clean_name(name) + suffix, width, height, K, viewmat_of(camera), source)
+    mask = Path(bpy.path.abspath(camera.milo.mask)) if camera.milo.mask else None
+    if mask is not None and not mask.is_file():
+        raise CameraError(f"The mask of camera {name} is missing: {mask}. Align the photos again.")
+    return PhotoCamera(bpy.path.clean_name(name) + suffix, width, height, K, viewmat_of(camera), source, mask)
 
 
 def fit_to_photo(

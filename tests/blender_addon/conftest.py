@@ -6,6 +6,7 @@
 runs in such a bpy, reported here as one test for each bpy.
 """
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -56,6 +57,8 @@ class Bpy:
         self.python, self.resources = python, resources
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         self.environment |= {"BLENDER_USER_RESOURCES": str(resources)}
+        self.environment["MILO_CAN_ALIGN"] = "1" if importlib.util.find_spec("pycolmap") else ""
+        self.environment["MILO_EXAMPLES"] = str(ROOT / "examples")
         self.environment["MILO_PROGRAM"] = program(
             resources / "milo", f'exec "{sys.executable}" "{HERE / "fake_backend.py"}" "$@"')
         self.environment["MILO_SERVICE_PROGRAM"] = program(

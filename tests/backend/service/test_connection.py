@@ -95,11 +95,11 @@ def test_plain_sockets_get_nothing(server):
 
 
 def test_another_version_is_refused_readably(client):
-    with pytest.raises(ProtocolError, match=r"speaks version 2 of .* this backend .* version 1") as no:
-        client.ask(m.Hello("extension", "9.0", protocol=2))
+    with pytest.raises(ProtocolError, match=r"speaks version 3 of .* this backend .* version 2") as no:
+        client.ask(m.Hello("extension", "9.0", protocol=3))
     assert no.value.code == "version_mismatch"
     assert "Update the backend" in no.value.hint
-    envelope = {"v": 2, "id": 77, "type": "job.get", "body": {"job": "a"}, "arrays": []}
+    envelope = {"v": 3, "id": 77, "type": "job.get", "body": {"job": "a"}, "arrays": []}
     client.socket.send_multipart([msgpack.packb(envelope)])
     with pytest.raises(ProtocolError) as no:
         client.receive(77)
@@ -116,7 +116,7 @@ def test_rubbish_is_answered_and_harms_nobody(client):
     with pytest.raises(ProtocolError) as no:
         client.ask(m.GetJob("nobody"))
     assert no.value.code == "unknown_job"
-    assert client.ask(HELLO).protocol == 1
+    assert client.ask(HELLO).protocol == 2
 
 
 def test_two_servers_do_not_share_a_home(server):
@@ -144,7 +144,7 @@ def test_stop_ends_the_server_and_its_connection_file(launch):
 
     again = launch()      # the same keys: a client that has the old file is let in at the new address
     client = Client(connection | {"address": again.connection["address"]})
-    assert client.ask(HELLO).protocol == 1
+    assert client.ask(HELLO).protocol == 2
     client.close()
 
 

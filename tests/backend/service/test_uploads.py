@@ -116,7 +116,7 @@ def test_a_really_full_disk(small_disk, launch, monkeypatch):
     with pytest.raises(ProtocolError) as no:
         client.put(DATA)
     assert no.value.code == "no_space"
-    assert client.ask(m.Hello("t", "0")).protocol == 1
+    assert client.ask(m.Hello("t", "0")).protocol == 2
     ballast.unlink()
     assert client.put(DATA) == HASH
 

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Photos without cameras: choosing, checking, aligning; the report; the region of interest."""
+
+from __future__ import annotations
+
+from bpy.types import Context, Panel, UILayout, UIList
+
+from .. import session
+from ..scene import cameras
+from . import words
+from .look import MiloPanel, draw_text
+
+VERDICT_ICONS = {"good": "CHECKMARK", "usable": "INFO", "poor": "ERROR"}
+STATE_ICONS = {"UNKNOWN": "IMAGE_DATA", "FOUND": "CAMERA_DATA", "LOST": "CANCEL"}
+
+
+def draw_source(layout: UILayout, context: Context, now: session.Session) -> None:
+    """The choice of photos, the two buttons, progress, and what was found."""
+    choices = context.scene.milo
+    column = layout.column()
+    column.enabled = not now.photos.busy
+    column.row(align=True).prop(choices, "photo_kind", expand=True)
+    if choices.photo_kind == "FOLDER":
+        column.prop(choices, "photo_folder", text="")
+    else:
+        column.prop(choices, "video", text="")
+        column.prop(choices, "video_frames")
+    row = layout.row(align=True)
+    if now.photos.busy:
+        stage, share = now.photos.progress
+        row.progress(factor=share, text=words.stage(stage))
+        row.operator("milo.cancel_photos", text="", icon="CANCEL")
+    else:
+        row.operator("milo.check_photos", icon="VIEWZOOM")
+        row.operator("milo.align", icon="OUTLINER_OB_CAMERA")
+    if choices.solved is not None:
+        found = len(cameras.cameras_with_photo(context.scene, choices.solved))
+        row = layout.row(align=True)
+        row.label(text=f"{found} cameras solved", icon="CAMERA_DATA")
+        row.operator("milo.set_scale", icon="FIXED_SIZE")
+
+
+class MILO_UL_photos(UIList):
+    def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:
+        row = layout.row()
+        row.alert = bool(item.problems)
+        row.label(text=item.name, icon=STATE_ICONS[item.state])
+        row.label(text=item.problems or f"{item.width} x {item.height}, sharpness {item.sharpness:.2f}")
+
+
+class MILO_PT_report(MiloPanel, Panel):
+    bl_idname = "MILO_PT_report"
+    bl_parent_id = "MILO_PT_main"
+    bl_label = "Photo Report"
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        return context.scene.milo.source == "PHOTOS" and session.current().photos.report is not None
+
+    def draw(self, context: Context) -> None:
+        report, manager = session.current().photos.report, context.window_manager
+        draw_text(self.layout, context, report.summary, VERDICT_ICONS[report.verdict])
+        for sentence in (*report.advice, *report.coverage):
+            draw_text(self.layout, context, sentence, "DOT")
+        self.layout.template_list("MILO_UL_photos", "", manager, "milo_photos", manager, "milo_photo", rows=4)
+
+
+class MILO_PT_region(MiloPanel, Panel):
+    bl_idname = "MILO_PT_region"
+    bl_parent_id = "MILO_PT_main"
+    bl_label = "Region"
+    bl_options = {"DEFAULT_CLOSED"}
+
+    def draw(self, context: Context) -> None:
+        layout, choices = self.layout, context.scene.milo
+        layout.use_property_split = True
+        layout.use_property_decorate = False
+        layout.prop(choices, "region")
+        if choices.region is None:
+            layout.operator("milo.add_region", icon="CUBE")
+        else:
+            layout.prop(choices, "keep_background")
+
+
+CLASSES = (MILO_UL_photos, MILO_PT_report, MILO_PT_region)

@@ -1,0 +1,21 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report on photos as a list in the panel. It lives in the window manager: it is not saved in the .blend."""
+
+from __future__ import annotations
+
+import bpy
+
+from ..protocol.photos import PhotoReport
+
+
+def fill(report: PhotoReport) -> None:
+    """Show a report in the list, photos with problems first."""
+    photos = bpy.context.window_manager.milo_photos
+    photos.clear()
+    for photo in sorted(report.photos, key=lambda photo: (not photo.problems, photo.name)):
+        item = photos.add()
+        item.name = photo.name
+        item.problems = ", ".join(photo.problems)
+        item.sharpness, item.brightness = photo.sharpness or 0.0, photo.brightness or 0.0
+        item.width, item.height = photo.width, photo.height
+        item.state = {None: "UNKNOWN", True: "FOUND", False: "LOST"}[photo.registered]
