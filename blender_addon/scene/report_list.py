@@ -3,13 +3,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import bpy
 
-from ..protocol.photos import PhotoReport
 
-
-def fill(report: PhotoReport) -> None:
-    """Show a report in the list, photos with problems first."""
+def fill(report: Any) -> None:
+    """Show a report (the protocol's PhotoReport) in the list, photos with problems first."""
     photos = bpy.context.window_manager.milo_photos
     photos.clear()
     for photo in sorted(report.photos, key=lambda photo: (not photo.problems, photo.name)):

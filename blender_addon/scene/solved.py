@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import bpy
 import numpy as np
 from mathutils import Matrix
 
-from ..protocol.photos import Alignment
 from . import material
 from .cameras import FLIP_YZ, frame_size
 
@@ -24,10 +24,11 @@ POINT_RADIUS = 0.004
 SENSOR_MM = 36.0
 
 
-def build(scene: bpy.types.Scene, name: str, alignment: Alignment, folder: Path) -> bpy.types.Collection:
+def build(scene: bpy.types.Scene, name: str, alignment: Any, folder: Path) -> bpy.types.Collection:
     """Bring solved cameras into a scene, in place of those that an earlier alignment brought.
 
     Args:
+        alignment: the protocol's Alignment: cameras, points [P, 3] float32, colors [P, 3] uint8.
         folder: where the files of the alignment lie, images/ and masks/.
     """
     remove(scene)
@@ -67,7 +68,7 @@ def remove(scene: bpy.types.Scene) -> None:
     scene.milo.solved = None
 
 
-def set_frame(scene: bpy.types.Scene, alignment: Alignment) -> None:
+def set_frame(scene: bpy.types.Scene, alignment: Any) -> None:
     """Give the scene the frame of most photos, so that a look through a camera shows its photo from edge to edge."""
     sizes = [(camera.width, camera.height) for camera in alignment.cameras]
     if sizes:
@@ -77,7 +78,7 @@ def set_frame(scene: bpy.types.Scene, alignment: Alignment) -> None:
         render.pixel_aspect_x = render.pixel_aspect_y = 1.0
 
 
-def add_camera(scene: bpy.types.Scene, camera, folder: Path) -> bpy.types.Object:
+def add_camera(scene: bpy.types.Scene, camera: Any, folder: Path) -> bpy.types.Object:
     """A camera object for a SolvedCamera, with its photo as background image."""
     data = bpy.data.cameras.new(camera.name)
     obj = bpy.data.objects.new(camera.name, data)
