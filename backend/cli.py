@@ -82,8 +82,8 @@ def schedule(
 
 
 for command in (cli_photos.photos, cli_photos.align, cli_photos.scale,
-                cli_results.extract, cli_results.render, cli_results.evaluate, cli_results.score_tnt,
-                cli_results.score_dtu):
+                cli_results.extract, cli_results.render, cli_results.evaluate, cli_results.export,
+                cli_results.score_tnt, cli_results.score_dtu):
     app.command()(command)
 
 

@@ -103,6 +103,20 @@ def evaluate(
         console.say(f"Report: {write_page(report, run, scene)}")
 
 
+def export(
+    source: Annotated[Path, typer.Argument(help="Scene folder, or folder of a run.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="New folder.")],
+    form: Annotated[str, typer.Option("--format", help="colmap, transforms, or 3dgs (of a run).")] = "colmap",
+    scene: Moved = None,
+) -> None:
+    """Write the cameras and photos of a scene, or a run's splats, as other programs read them."""
+    from milo.backend.extraction.export import export_as
+
+    from . import console
+
+    console.say(f"Written: {export_as(source, output, form, scene)}")
+
+
 def score_tnt(
     mesh: Annotated[Path, typer.Argument(help="Mesh to score, PLY.")],
     dataset: Annotated[Path, typer.Option("--data", help="Folder of the scene: SCENE.ply, SCENE.json, ...")],

@@ -35,6 +35,8 @@ def reconstruct(scene: Scene, config: Config, run_dir: Path, device: str, resume
     console = Console(highlight=False)
     say(f"{scene.name}: {len(scene.train)} training and {len(scene.test)} test views of "
         f"{scene.train[0].camera.width} x {scene.train[0].camera.height}, {len(scene.points):,} points; on {device}.")
+    for note in scene.notes:
+        say(note)
     finished = None
     with stop_on_interrupt() as stop, _bar(console) as bar:
         task = bar.add_task("loading", total=None, numbers="")

@@ -104,16 +104,32 @@ def read_colmap(root: Path, images: str = "images", masks: str = "masks") -> Pos
         )
     points, colors = read_points(points_file)
     check_points(points_file, points)
-    return PosedImages(posed, points, colors, model, read_held_out(model / "test.txt", posed))
+    return PosedImages(posed, points, colors, model, read_held_out(model / "test.txt", posed), _choice(root, model))
 
 
 def find_model(root: Path) -> Path:
     """The folder of the largest model (most registered images) in `root`/sparse."""
+    counts = _models(root)
+    return max(counts, key=counts.__getitem__)
+
+
+def _models(root: Path) -> dict[Path, int]:
+    """The folders of all models in `root`/sparse, with their registered images."""
     sparse = root / "sparse"
     models = [folder for folder in [sparse, *sorted(sparse.iterdir())] if model_file(folder, "images")]
     if not models:
         raise SceneError(sparse, "there is no COLMAP model (images.bin or images.txt) in it", "Solve the cameras first")
-    return max(models, key=lambda folder: count_images(model_file(folder, "images")))
+    return {folder: count_images(model_file(folder, "images")) for folder in models}
+
+
+def _choice(root: Path, model: Path) -> tuple[str, ...]:
+    """What to say where `model` was taken from several."""
+    counts = _models(root)
+    others = [f"{folder.relative_to(root).as_posix()} ({count})" for folder, count in counts.items() if folder != model]
+    if not others:
+        return ()
+    return (f"Of {len(counts)} COLMAP models the largest is taken, {model.relative_to(root).as_posix()} with "
+            f"{counts[model]} images; not {', '.join(others)}.",)
 
 
 def model_file(folder: Path, part: str) -> Path | None:

@@ -117,7 +117,7 @@ def read_splats(path: str | Path) -> SplatColumns:
         sh_dc=columns("f_dc_", 3),
         sh_rest=np.ascontiguousarray(rest.reshape(len(vertex), 3, rest.shape[1] // 3).transpose(0, 2, 1)),
         opacities=_stack(vertex, ["opacity"])[:, 0],
-        scales=columns("scale_", 3),
+        scales=_with_thickness(columns("scale_", None), path),
         quats=columns("rot_", 4),
         filter_3d=_stack(vertex, ["filter_3D"])[:, 0] if "filter_3D" in names else None,
         base_occupancy=columns("base_occupancy_", 9) if has_occupancy else None,
@@ -134,23 +134,33 @@ def write_mesh(path: str | Path, verts: np.ndarray, faces: np.ndarray, colors: n
         faces: [F, 3] integer.
         colors: [V, 3] uint8, or None.
     """
-    verts, faces = np.asarray(verts), np.asarray(faces)
-    real = "f8" if verts.dtype == np.float64 else "f4"
-    layout = [(axis, f"<{real}") for axis in "xyz"]
-    if colors is not None:
-        layout += [(channel, "u1") for channel in ("red", "green", "blue")]
-    table = np.empty(len(verts), layout)
-    for i, axis in enumerate("xyz"):
-        table[axis] = verts[:, i]
-    if colors is not None:
-        for i, channel in enumerate(("red", "green", "blue")):
-            table[channel] = colors[:, i]
+    faces = np.asarray(faces)
+    header, table = _vertices(np.asarray(verts), colors)
     face_table = np.empty(len(faces), [("count", "u1"), ("vertex_indices", "<i4", 3)])
     face_table["count"], face_table["vertex_indices"] = 3, faces
-    header = [f"element vertex {len(verts)}"]
-    header += [f"property {PLY_TYPES[type_.lstrip('<')]} {name}" for name, type_ in layout]
     header += [f"element face {len(faces)}", "property list uchar int vertex_indices"]
     _write(Path(path), header, table, face_table)
+
+
+def write_points(path: str | Path, points: np.ndarray, colors: np.ndarray) -> None:
+    """Write points [P, 3] float32 or float64 with colors [P, 3] uint8 as a binary PLY."""
+    _write(Path(path), *_vertices(np.asarray(points), colors))
+
+
+def _vertices(verts: np.ndarray, colors: np.ndarray | None) -> tuple[list[str], np.ndarray]:
+    """Header lines and table of vertices [V, 3] with colors [V, 3] uint8 or None."""
+    real = "f8" if verts.dtype == np.float64 else "f4"
+    layout = [(axis, f"<{real}") for axis in "xyz"]
+    columns = list(verts.T)
+    if colors is not None:
+        layout += [(channel, "u1") for channel in ("red", "green", "blue")]
+        columns += list(colors.T)
+    table = np.empty(len(verts), layout)
+    for (name, _), column in zip(layout, columns):
+        table[name] = column
+    header = [f"element vertex {len(verts)}"]
+    header += [f"property {PLY_TYPES[type_.lstrip('<')]} {name}" for name, type_ in layout]
+    return header, table
 
 
 def read_mesh(path: str | Path) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
@@ -190,6 +200,15 @@ def read_points(path: str | Path) -> tuple[np.ndarray, np.ndarray]:
     if {"red", "green", "blue"} <= set(vertex.dtype.names):
         return points, _stack(vertex, ["red", "green", "blue"], np.uint8)
     return points, np.full(points.shape, 128, np.uint8)
+
+
+def _with_thickness(scales: np.ndarray, path: str | Path) -> np.ndarray:
+    """Logarithms of three standard deviations; 2DGS stores two, and its discs become a thousandth as thick as wide."""
+    if scales.shape[1] == 2:
+        scales = np.concatenate([scales, scales.min(axis=1, keepdims=True) - np.float32(np.log(1000))], axis=1)
+    if scales.shape[1] != 3:
+        raise PlyError(path, f"it has {scales.shape[1]} columns scale_*, not 3", "Give a splat file of 3DGS")
+    return scales
 
 
 def _check_splats(splats: SplatColumns, count: int, rest: int) -> None:

@@ -45,6 +45,7 @@ class PosedImages:
         colors: [P, 3] uint8.
         held_out: names of the test images, or None if the scene does not say.
         where: the file at fault if something is wrong with the whole.
+        notes: what the user should know about how it was read, sentences.
     """
 
     images: list[PosedImage]
@@ -52,6 +53,7 @@ class PosedImages:
     colors: np.ndarray
     where: Path
     held_out: frozenset[str] | None = None
+    notes: tuple[str, ...] = ()
 
 
 def check_points(where: Path, points: np.ndarray) -> None:

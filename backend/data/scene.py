@@ -93,6 +93,7 @@ class Scene:
         train, test: views sorted by name; uid is the index in its list.
         points: [P, 3] float64, world units.
         colors: [P, 3] uint8.
+        notes: what the user should know about how the scene was read, sentences.
     """
 
     name: str
@@ -101,6 +102,7 @@ class Scene:
     test: list[View]
     points: np.ndarray
     colors: np.ndarray
+    notes: tuple[str, ...] = ()
 
     @cached_property
     def extent(self) -> float:
@@ -140,7 +142,7 @@ def load_scene(path: str | Path, config: DataConfig | None = None) -> Scene:
     views = _load_views(path, train + test, config)
     train_views = [View(camera, uid, *pixels) for uid, (camera, *pixels) in enumerate(views[: len(train)])]
     test_views = [View(camera, uid, *pixels) for uid, (camera, *pixels) in enumerate(views[len(train) :])]
-    scene = Scene(path.resolve().name, path, train_views, test_views, posed.points, posed.colors)
+    scene = Scene(path.resolve().name, path, train_views, test_views, posed.points, posed.colors, posed.notes)
     if scene.extent == 0:
         raise PoseError(posed.where, "all cameras stand in the same place", "Take the photos from different places")
     return scene

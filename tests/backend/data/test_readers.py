@@ -113,7 +113,10 @@ def test_largest_sub_model_is_taken(make_scene):
     shutil.copytree(small.binary().root / "sparse/0", made.root / "sparse/0")
     made.binary("sparse/1")
     assert find_model(made.root) == made.root / "sparse/1"
-    assert len(load_scene(made.root).train) == 6
+    scene = load_scene(made.root)
+    assert len(scene.train) == 6
+    (note,) = scene.notes
+    assert "sparse/1 with 6 images" in note and "sparse/0 (2)" in note
 
 
 def test_model_directly_in_sparse(make_scene):
