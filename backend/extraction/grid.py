@@ -85,7 +85,7 @@ def fuse_and_extract(splats: Splats, views: Sequence, settings, config,
         values, weights = _fused(group, grid, depths, views, settings)
         parts.append(_surface(group, grid, values, weights, settings.min_weight))
         yield ExtractStep("fuse", number + 1, len(groups), None, sum(len(part.keys) for part in parts))
-    surface = joined(parts) if parts else march_cells(blocks, torch.zeros(0, 8))
+    surface = joined(parts) if parts else march_cells(blocks, torch.zeros(0, 8, device=blocks.device))
     faces = surface.faces.int()
     if settings.clusters:
         faces = faces[largest_clusters(faces, len(surface.keys), settings.clusters, settings.min_cluster)]
