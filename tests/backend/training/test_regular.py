@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import torch
 
 from milo.backend.config import load_config
 from milo.backend.training import loop as module
@@ -55,3 +56,15 @@ def test_a_regular_run_grows_as_its_schedule_says(ball, short_config, monkeypatc
     assert sizes[3] == len(ball.points) and sizes[7] > sizes[3]
     assert opacities[15] <= 0.0101 < opacities[14]
     assert np.isfinite(float(step.loss))
+
+
+def test_a_reset_alone_leaves_the_other_parameters_their_step(ball, short_config):
+    """On white, at the beginning of densification, nothing else changes the set (3.8)."""
+    training = Training(ball, short_config(**SHORT | {"data.white_background": True}))
+    for _ in range(3):
+        training.step()
+    before = training.gaussians.means.detach().clone()
+    training.step()
+    assert training.gaussians.splats().opacities.detach().max() <= 0.0101
+    assert not torch.equal(training.gaussians.means.detach(), before)
+    assert np.isfinite(float(training.step().loss))
