@@ -269,7 +269,11 @@ class Training:
     def _foreground(self) -> Tensor:
         """[N] bool: Gaussians within an extent of the cameras' middle."""
         middle = torch.stack([view.camera.center for view in self.views.full]).mean(0)
-        return (self.gaussians.means.detach() - middle).norm(dim=1) <= self.scale.extent
+        inside = (self.gaussians.means.detach() - middle).norm(dim=1) <= self.scale.extent
+        if not inside.any():
+            raise TrainingError("No Gaussian lies within an extent of the cameras' middle, so none can carry the mesh. "
+                                "Set mesh.foreground=false.")
+        return inside
 
     # -- checkpoints -------------------------------------------------------------------------------------------------
 

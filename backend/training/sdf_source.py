@@ -65,8 +65,7 @@ def occupancy_source(config: Config, views: Sequence,
         if mesh.sdf_source == "depth_fusion":
             field = DepthFusionField(views, DepthMaps(splats, views, scale), scale, mesh.carve_masks)
         else:
-            rasterizer = getattr(config.model, "rasterizer", "radegs")
-            field = Bounded(IntegrationField(splats, views, scale, rasterizer, ISO), mesh.sdf_linear)
+            field = Bounded(IntegrationField(splats, views, scale, ISO), mesh.sdf_linear)
         steps = logits_of_field(field, pivots, topology, search)
         while True:
             try:

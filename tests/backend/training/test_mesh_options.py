@@ -9,6 +9,7 @@ from milo.backend.mesh.occupancy import occupancy_from_sdf
 from milo.backend.mesh.pivots import from_pivot_order, gaussian_pivots
 from milo.backend.mesh.surface import triangulate
 from milo.backend.rendering.scale import scene_scale
+from milo.backend.training.errors import TrainingError
 from milo.backend.training.loop import Training
 from milo.backend.training.sdf_source import occupancy_source, sigmas
 
@@ -66,6 +67,14 @@ def test_the_foreground_is_an_extent_around_the_cameras(ball, short_config, limi
                 - torch.stack([view.camera.center for view in ball.train]).mean(0)).norm(dim=1)
     assert distance.max() < 1.01 * ball.extent
     assert len(chosen) == (len(training.gaussians) - 40 if not limit else len(chosen)) and len(chosen) > 50
+
+
+def test_an_empty_foreground_is_said(ball, short_config):
+    training = trained(ball, short_config(**MESH | {"mesh.foreground": True}), 12)
+    with torch.no_grad():
+        training.gaussians.means += torch.tensor([0.0, 0.0, 3 * ball.extent])
+    with pytest.raises(TrainingError, match=r"mesh\.foreground=false"):
+        training.step()
 
 
 def observed(ball, config):
