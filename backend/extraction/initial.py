@@ -22,7 +22,8 @@ def logits_of_field(field: Field, pivots: Pivots, topology: TetTopology, setting
         pivots: 9n; topology: their tetrahedra.
         settings: the section extract of the configuration: binary_steps, linear_steps, linear_std.
     """
-    sdf = yield from field.at(pivots.points, "field")
+    values = yield from field.at(pivots.points, "field")
+    sdf = values.clamp(-1, 1)      # what no view has judged must not outweigh the rest
     if settings.binary_steps:
         _, _, edge_ids = marching_tetrahedra(pivots.points, sdf, topology)
         edges = topology.edges[edge_ids].long()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The learned method (spec extraction 1.1, acceptance 4), the choice of Gaussians (Q-2), and unseen vertices."""
 
+import pytest
 import torch
 
 from milo.backend.config import with_overrides
@@ -81,3 +82,14 @@ def test_the_limit_of_pivots_holds_for_learned_sets_too(ball):
 def test_vertices_in_no_photo(ball):
     inside, behind = torch.zeros(1, 3), 40 * ball.views[0].camera.center[None]
     assert in_some_photo(torch.cat([inside, behind]), ball.views[:1], ball.scale).tolist() == [True, False]
+
+
+@pytest.mark.parametrize("settings", [
+    ["extract.method=depth_fusion"], ["extract.method=depth_fusion", "extract.rasterizer=gof"],
+    ["extract.method=integration"], ["extract.method=integration", "extract.rasterizer=gof"],
+    ["extract.init=depth_fusion"], ["extract.init=integration"], ["extract.init=depth_fusion", "extract.binary_steps=0"]])
+def test_every_field_finds_the_ball(ball, settings):
+    result = mesh(ball, torch.zeros(600, 9), "extract.refine_iters=0", "extract.binary_steps=4", *settings)
+    distance = result.verts.norm(dim=1)
+    assert len(result.faces) > 1000 and abs(float(distance.median()) - 0.5) < 0.06
+    assert float(((distance - 0.5).abs() < 0.12).float().mean()) > 0.9
