@@ -164,3 +164,20 @@ def test_interrupt_leaves_a_checkpoint_and_says_how_to_go_on(trainer, capfd, tmp
     words = capfd.readouterr().out
     assert "Stopping after a checkpoint" in words and "same command goes on" in words
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_export(capfd, tmp_path):
+    out = tmp_path / "out"
+    assert milo("export", SUZANNE, "-o", out, "--format", "transforms") == 0
+    assert (out / "transforms_train.json").is_file()
+    assert "choose colmap, transforms, 3dgs" in refused(capfd, "export", SUZANNE, "-o", out, "--format", "obj")
+    assert "not the folder of a run" in refused(capfd, "export", SUZANNE, "-o", out, "--format", "3dgs")
+    assert "something at this place" in refused(capfd, "export", SUZANNE, "-o", out)
+
+
+def test_wrong_benchmarks_are_one_sentence(capfd, tmp_path):
+    mesh = SUZANNE / "gt_mesh.ply"
+    assert "a.log" in refused(capfd, "score-tnt", mesh, "--data", tmp_path, "--trajectory", tmp_path / "a.log")
+    assert "--scan" in refused(capfd, "score-dtu", mesh, "--data", tmp_path, "--scene", SUZANNE)
+    assert "--scene" in refused(capfd, "extract", mesh)
+    assert "not the folder of a run" in refused(capfd, "extract", tmp_path)

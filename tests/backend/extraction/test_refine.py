@@ -87,7 +87,8 @@ def test_vertices_in_no_photo(ball):
 @pytest.mark.parametrize("settings", [
     ["extract.method=depth_fusion"], ["extract.method=depth_fusion", "extract.rasterizer=gof"],
     ["extract.method=integration"], ["extract.method=integration", "extract.rasterizer=gof"],
-    ["extract.init=depth_fusion"], ["extract.init=integration"], ["extract.init=depth_fusion", "extract.binary_steps=0"]])
+    ["extract.init=depth_fusion"], ["extract.init=integration"],
+    ["extract.init=depth_fusion", "extract.binary_steps=0"]])
 def test_every_field_finds_the_ball(ball, settings):
     result = mesh(ball, torch.zeros(600, 9), "extract.refine_iters=0", "extract.binary_steps=4", *settings)
     distance = result.verts.norm(dim=1)
