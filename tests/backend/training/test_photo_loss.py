@@ -173,6 +173,19 @@ def test_the_network_needs_photos_of_a_block(ball):
         loss_of(load_config(["appearance"], {"schedule.half_resolution_until": 0}), ball.train)
 
 
+def test_codes_and_network_have_rates_of_their_own(ball):
+    rates = {"optim.appearance_embedding_lr": 0.5, "optim.appearance_network_lr": 0.25}
+    config = load_config(["appearance"], rates | {"schedule.half_resolution_until": 0})
+    loss = loss_of(config, large(ball).train)
+    before = {name: value.detach().clone() for name, value in loss.photos.named_parameters()}
+    for value in loss.photos.parameters():
+        value.grad = torch.ones_like(value)
+    loss.step()
+    moved = {name: float((before[name] - value).abs().mean()) for name, value in loss.photos.named_parameters()}
+    assert moved.pop("embedding") == pytest.approx(0.5, rel=1e-4)
+    assert all(step == pytest.approx(0.25, rel=1e-4) for step in moved.values())
+
+
 def large(scene):
     """The ball's photos twice as large in each direction and a little more."""
     def grown(view):
