@@ -81,7 +81,7 @@ def schedule(
         typer.echo(dry_run.report(config))
 
 
-for command in (cli_photos.photos, cli_photos.align, cli_photos.scale,
+for command in (cli_photos.photos, cli_photos.align, cli_photos.undistort, cli_photos.scale,
                 cli_results.extract, cli_results.render, cli_results.evaluate, cli_results.export,
                 cli_results.score_tnt, cli_results.score_dtu):
     app.command()(command)

@@ -26,6 +26,17 @@ def align(
         raise typer.Exit(130)
 
 
+def undistort(
+    scene: Annotated[Path, typer.Argument(help="Scene folder with a COLMAP model of distorted cameras.")],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Scene folder to write, for `milo reconstruct`.")],
+) -> None:
+    """Take lens distortion out of a COLMAP scene: photos, masks and cameras. Its frame and size stay."""
+    from . import console_photos
+
+    if not console_photos.undistort(scene, output):
+        raise typer.Exit(130)
+
+
 def photos(
     folder: Annotated[Path, typer.Argument(help="Folder of photos, or a scene with solved cameras.")],
     masks: Annotated[Path | None, typer.Option(help="Folder of masks, if not masks/ beside the photos.")] = None,

@@ -3,9 +3,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
-import os
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +22,7 @@ from .models import SolvedModel, consistent_part, read_model, read_solution
 from .options import AlignError, AlignOptions
 from .orientation import Frame, choose_frame
 from .prepare import prepare
+from .undistort import check_output, move_scene, undistorted
 from .work_folder import WorkFolder
 
 FORMAT = 1
@@ -47,13 +46,7 @@ def align(source: Path, output: Path, options: AlignOptions | None = None, *, ma
         SceneError: photos cannot be read, or no cameras were found; photos.json tells about the photos all the same.
     """
     options = options or AlignOptions()
-    if importlib.util.find_spec("pycolmap") is None:
-        raise AlignError("alignment", "pycolmap, which solves cameras, is not installed",
-                         "Install it: pip install 'milo-blender[align]'")
-    if (output / "sparse").exists():
-        raise AlignError(output, "there is a scene already", "Choose another folder, or remove this one")
-    if source.resolve() == output.resolve():
-        raise AlignError(output, "the scene's folder is the folder of the photos", "Choose another folder for it")
+    check_output(source, output)
     folder = WorkFolder(output / ".align")
     folder.path.mkdir(parents=True, exist_ok=True)
     clock = _Clock()
@@ -89,7 +82,7 @@ def _work(source: Path, output: Path, folder: WorkFolder, options: AlignOptions,
                     should_stop)
     if not folder.is_solved:
         shutil.rmtree(folder.models, ignore_errors=True)
-        yield from _steps(run_solver("solve", folder, should_stop))
+        yield from run_solver("solve", folder, should_stop)
     models = _models(folder)
     original = dict(zip(names, (photo.name for photo in usable)))
     if not models:
@@ -99,10 +92,10 @@ def _work(source: Path, output: Path, folder: WorkFolder, options: AlignOptions,
                          "See photos.txt beside it; photos need texture, sharpness and much overlap")
     best = models[0]
     frame = choose_frame(best.viewmats, best.points, options.seed)
-    folder.write_undistortion({"model": best.number, "names": best.names, "max_points": options.max_points,
-                               "similarity": frame.similarity.tolist()})
-    shutil.rmtree(folder.scene, ignore_errors=True)
-    yield from _steps(run_solver("undistort", folder, should_stop))
+    files = {name: [str(folder.images / name), str(mask) if (mask := folder.masks / f"{name}.png").is_file() else None]
+             for name in best.names}
+    yield from undistorted(folder, folder.models / str(best.number), files, frame.similarity, options.max_points,
+                           should_stop)
     registered = {original[name] for name in best.names}
     coverage = measure_coverage([original[name] for name in best.names], moved(best.viewmats, frame),
                                 best.shared_points())
@@ -135,11 +128,6 @@ def _has_photos(folder: Path) -> bool:
         return bool(find_photos(folder))
     except ValueError:
         return False
-
-
-def _steps(words) -> Iterator[AlignProgress]:
-    for stage, done, total in words:
-        yield AlignProgress(stage, done, total)
 
 
 def _models(folder: WorkFolder) -> list[SolvedModel]:
@@ -175,10 +163,7 @@ def _finish(folder: WorkFolder, output: Path, model: SolvedModel, frame: Frame, 
         "up_from": frame.up_from, "ground": frame.ground, "metres": False,
         "mean_reprojection_error": round(float(model.errors.mean()), 4) if len(model.errors) else None,
         "similarity": frame.similarity.tolist()}, indent=1), encoding="utf-8")
-    for name in ("images", "masks", "sparse"):
-        if (folder.scene / name).is_dir():
-            shutil.rmtree(output / name, ignore_errors=True)
-            os.replace(folder.scene / name, output / name)
+    move_scene(folder, output)
 
 
 class _Clock:

@@ -11,6 +11,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
+from .events import AlignProgress
 from .options import AlignError
 from .work_folder import WorkFolder
 
@@ -22,8 +23,8 @@ class Stopped(Exception):
     """The work was broken off because it was asked to be."""
 
 
-def run_solver(command: str, folder: WorkFolder, should_stop: Callable[[], bool]) -> Iterator[tuple[str, int, int]]:
-    """Run `solver.py command`; yields (stage, done, total) as they are said.
+def run_solver(command: str, folder: WorkFolder, should_stop: Callable[[], bool]) -> Iterator[AlignProgress]:
+    """Run `solver.py command`; yields its progress as it is said.
 
     Raises:
         Stopped: should_stop() turned true; the process is gone within a second or so.
@@ -46,7 +47,7 @@ def run_solver(command: str, folder: WorkFolder, should_stop: Callable[[], bool]
             if line is None:
                 break
             word = json.loads(line)
-            yield word["stage"], word["done"], word["total"]
+            yield AlignProgress(word["stage"], word["done"], word["total"])
         if process.wait() != 0:
             raise AlignError("alignment", f"COLMAP ended without a result ({_last_line(folder)})",
                              f"Its log is {folder.log}")

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import zlib  # noqa: F401 (the system's own, before pycolmap brings another one)
 from pathlib import Path
@@ -165,26 +166,25 @@ def agreement(model, database, row: dict[int, int]) -> list[tuple[int, int, int,
 def undistort(folder: WorkFolder) -> None:
     """Write the chosen model as a scene: pinhole cameras in the chosen frame, and its photos and masks."""
     plan = folder.read_undistortion()
-    model = pycolmap.Reconstruction(folder.models / str(plan["model"]))
-    keep, best = set(plan["names"]), plan["max_points"]
+    model, photos = pycolmap.Reconstruction(plan["model"]), plan["photos"]
     for image in list(model.images.values()):
-        if image.has_pose and image.name not in keep:
+        if image.has_pose and image.name not in photos:
             model.deregister_frame(image.frame_id)
-    keep_best_points(model, best)
+    keep_best_points(model, plan["max_points"])
     model.transform(pycolmap.Sim3d(np.array(plan["similarity"])))
     options = pycolmap.UndistortCameraOptions()
-    cameras = {id: pycolmap.undistort_camera(options, camera) for id, camera in model.cameras.items()}
+    cameras = {id: camera if camera.is_undistorted() else pycolmap.undistort_camera(options, camera)
+               for id, camera in model.cameras.items()}
     for id, camera in cameras.items():
         camera.camera_id = id
     images = sorted((image for image in model.images.values() if image.has_pose), key=lambda image: image.name)
     for done, image in enumerate(images):
         tell("undistortion", done, len(images))
         camera = model.cameras[image.camera_id]
-        undistort_photo(folder.images / image.name, plan_path(folder, "images", image.name), camera, options)
-        mask = folder.masks / f"{image.name}.png"
-        if mask.is_file():
-            target = plan_path(folder, "masks", Path(image.name).with_suffix(".png").as_posix())
-            undistort_photo(mask, target, camera, options)
+        photo, mask = photos[image.name]
+        undistort_photo(Path(photo), folder.scene / "images" / image.name, camera, options)
+        if mask:
+            undistort_photo(Path(mask), (folder.scene / "masks" / image.name).with_suffix(".png"), camera, options)
     scene = pinhole_model(model, images, cameras)
     target = folder.scene / "sparse" / "0"
     target.mkdir(parents=True, exist_ok=True)
@@ -201,14 +201,12 @@ def undistort(folder: WorkFolder) -> None:
     tell("undistortion", len(images), len(images))
 
 
-def plan_path(folder: WorkFolder, kind: str, name: str) -> Path:
-    path = folder.scene / kind / name
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return path
-
-
 def undistort_photo(source: Path, target: Path, camera: pycolmap.Camera, options) -> None:
     """One photo or mask as its pinhole camera would have seen it; a photo of a pinhole camera is copied."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if camera.is_undistorted():
+        shutil.copyfile(source, target)
+        return
     picture = Image.open(source)
     pixels = np.asarray(picture.convert("L" if picture.mode in ("L", "1") else "RGB"))
     bitmap, _ = pycolmap.undistort_image(options, pycolmap.Bitmap.from_array(pixels), camera)

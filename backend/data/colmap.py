@@ -157,7 +157,7 @@ def intrinsics(where: Path, camera: ColmapCamera) -> np.ndarray:
         raise CameraModelError(
             where,
             f"camera {camera.id} is {camera.model} (lens distortion)",
-            "MILo needs undistorted photos: run COLMAP's image_undistorter on the scene",
+            "MILo needs undistorted photos: run `milo undistort` on the scene",
         )
     p = camera.params
     K = pinhole(p[0], p[0], p[1], p[2]) if leading == 3 else pinhole(*p[:4])

@@ -25,7 +25,7 @@ class MILO_PT_main(MiloPanel, Panel):
 
         column = layout.column()
         column.enabled = now.job_state not in ("starting", *session.ACTIVE)
-        column.row(align=True).prop(choices, "source", expand=True)
+        column.prop(choices, "source")
         if choices.source == "PHOTOS":
             photos.draw_source(column, context, now)
         elif choices.source == "FOLDER":

@@ -36,14 +36,14 @@ def draw_source(layout: UILayout, context: Context, now: session.Session) -> Non
     if choices.solved is not None:
         found = len(cameras.cameras_with_photo(context.scene, choices.solved))
         row = layout.row(align=True)
-        row.label(text=f"{found} cameras solved", icon="CAMERA_DATA")
+        row.label(text=f"{found} cameras", icon="CAMERA_DATA")
         row.operator("milo.set_scale", icon="FIXED_SIZE")
 
 
 class MILO_UL_photos(UIList):
     def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:
         row = layout.row()
-        row.alert = bool(item.problems)
+        row.alert = bool(item.problems) and not item.problems.startswith("small")
         row.label(text=item.name, icon=STATE_ICONS[item.state])
         row.label(text=item.problems or f"{item.width} x {item.height}, sharpness {item.sharpness:.2f}")
 

@@ -21,6 +21,8 @@ import pytest
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 DISPLAY = ":77"
+PICTURES = ROOT / "build" / "window"
+SAMPLE = ROOT / "examples" / "suzanne"
 
 pytestmark = pytest.mark.window
 
@@ -52,45 +54,74 @@ def room(tmp_path):
     shutil.rmtree(here)
 
 
-def test_the_panel_lives(display, room, addon_zip):
+@pytest.fixture
+def stage(display, room, addon_zip):
+    """Plays inside/DRIVER.py in a window beside a backend: stage(driver, backend command) -> (result, log).
+
+    The driver finds its room in the environment variable ROOM, asks for pictures by files NAME.wish, and leaves a
+    result.json. The backend's home is the room's folder home.
+    """
     blender = shlex.split(os.environ.get("MILO_BLENDER", "blender"))
     if not shutil.which(blender[0]):
         pytest.fail("No Blender with a window: name its command in MILO_BLENDER.")
     here, inside = room
-    shutil.copy(addon_zip, here / "milo.zip")
-    shutil.copy(HERE / "inside" / "drive_window.py", here / "drive.py")
+    environment = os.environ | {
+        "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_RESOURCES": str(inside / "user"),
+        "ROOM": str(inside), "FAKE_STEP_S": "1.0"}
+
+    def play(driver: str, backend_command: list) -> tuple[dict, str]:
+        shutil.copy(addon_zip, here / "milo.zip")
+        shutil.copy(HERE / "inside" / f"{driver}.py", here / "drive.py")
+        backend = subprocess.Popen([*backend_command, "--home", str(here / "home"), "--parent", str(os.getpid())],
+                                   env=environment)
+        log = (here / "blender.log").open("w")
+        command = [*blender, "--factory-startup", "--window-geometry", "0", "0", "1280", "800", "--python",
+                   str(inside / "drive.py")]
+        window = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        try:
+            end = time.monotonic() + 300
+            while window.poll() is None and time.monotonic() < end:
+                for wish in here.glob("*.wish"):   # the driver waits until its picture is taken
+                    time.sleep(0.5)
+                    subprocess.run(["import", "-display", display, "-window", "root",
+                                    str(PICTURES / f"{wish.stem}.png")], check=True, timeout=30)
+                    wish.unlink()
+                time.sleep(0.1)
+        finally:
+            for process in (window, backend):
+                process.kill()
+                process.wait()
+        said = (here / "blender.log").read_text()
+        assert (here / "result.json").exists(), said
+        assert "Traceback" not in said, said
+        return json.loads((here / "result.json").read_text()), said
+    return play
+
+
+def test_the_panel_lives(stage, room):
+    here, _ = room
     for folder in ("photos/images", "photos/sparse/0"):
         (here / folder).mkdir(parents=True)
     (here / "photos/images/0.png").write_bytes(b"not looked at")
     (here / "photos/sparse/0/cameras.bin").write_bytes(b"not looked at")
-    environment = os.environ | {
-        "DISPLAY": display, "LIBGL_ALWAYS_SOFTWARE": "1", "BLENDER_USER_RESOURCES": str(inside / "user"),
-        "ROOM": str(inside), "FAKE_STEP_S": "1.0"}
-    backend = subprocess.Popen([sys.executable, str(HERE / "fake_backend.py"), "serve", "--home", str(here / "home"),
-                                "--parent", str(os.getpid())], env=environment)
-    log = (here / "blender.log").open("w")
-    command = [*blender, "--factory-startup", "--window-geometry", "0", "0", "1280", "800", "--python",
-               str(inside / "drive.py")]
-    window = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
-    pictures = ROOT / "build" / "window"
-    pictures.mkdir(parents=True, exist_ok=True)
-    try:
-        end = time.monotonic() + 180
-        while window.poll() is None and time.monotonic() < end:
-            for wish in here.glob("*.wish"):   # the driver waits until its picture is taken
-                time.sleep(0.5)
-                subprocess.run(["import", "-display", display, "-window", "root", str(pictures / f"{wish.stem}.png")],
-                               check=True, timeout=30)
-                wish.unlink()
-            time.sleep(0.1)
-    finally:
-        for process in (window, backend):
-            process.kill()
-            process.wait()
-    said = (here / "blender.log").read_text()
-    assert (here / "result.json").exists(), said
-    result = json.loads((here / "result.json").read_text())
+    result, said = stage("drive_window", [sys.executable, str(HERE / "fake_backend.py"), "serve"])
     assert result["kind"] == "final" and result["refreshes"] >= 3 and result["trouble"] is None, said
-    assert "Traceback" not in said, said
     for name in ("1-start", "2-training", "3-finished", "4-trouble"):
-        assert (pictures / f"{name}.png").stat().st_size > 20_000, name
+        assert (PICTURES / f"{name}.png").stat().st_size > 20_000, name
+
+
+def test_photos_become_cameras(stage, room):
+    """Photos without cameras, the real service and COLMAP: report, cameras with photos, points, region."""
+    pytest.importorskip("pycolmap", reason="pip install '.[align]'")
+    here, _ = room
+    for kind in ("images", "masks"):
+        (here / "walk" / kind).mkdir(parents=True)
+        for path in sorted((SAMPLE / kind).glob("train_*"))[:14]:
+            shutil.copy(path, here / "walk" / kind)
+    result, said = stage("drive_photos", [sys.executable, "-m", "milo.backend.service"])
+    assert result["cameras"] >= 12 and result["points"] > 200 and result["trouble"] is None, said
+    assert result["verdict"] in ("good", "usable")
+    assert result["longest_poll_ms"] < 250, result     # building the collection; all else is far below
+    for name in ("photos-1-checked", "photos-2-aligning", "photos-3-cameras", "photos-4-through-a-camera"):
+        assert (PICTURES / f"{name}.png").stat().st_size > 20_000, name

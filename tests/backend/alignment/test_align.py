@@ -204,3 +204,24 @@ def _solvers_of(scene: Path) -> list[str]:
         except OSError:
             continue
     return found
+
+
+def test_a_video_is_as_good_as_photos(suzanne, tmp_path):
+    cv2 = pytest.importorskip("cv2")
+    writer = cv2.VideoWriter(str(tmp_path / "walk.avi"), cv2.VideoWriter_fourcc(*"MJPG"), 5, (400, 400))
+    names = sorted(path.name for path in (suzanne / "images").glob("train_*"))[:10]
+    for name in names:
+        picture = cv2.imread(str(suzanne / "images" / name))
+        for blur in (9, 1, 15):         # of each three frames the middle one is sharp
+            writer.write(cv2.blur(picture, (blur, blur)))
+    writer.release()
+    steps, end = finish(align(tmp_path / "walk.avi", tmp_path / "scene",
+                              AlignOptions(features=1500, threads=2, frames=10)))
+    assert steps[0].stage == "frames" and steps[0].total == 30
+    found = read_colmap(tmp_path / "scene")
+    assert len(found.images) >= 9 and end.report.photos[0].name == "frame_00001.jpg"
+    true = {image.name: image for image in read_colmap(suzanne).images}
+    pairs = [(image, true[names[int(Path(image.name).stem[-5:]) - 1]]) for image in found.images]
+    centers_ = [[-i.viewmat[:3, :3].T @ i.viewmat[:3, 3] for i in pair] for pair in pairs]
+    a, b = (np.array(side) for side in zip(*centers_))
+    assert np.median(errors_after_alignment(a, b)) < 0.02 * np.linalg.norm(b.mean(0))

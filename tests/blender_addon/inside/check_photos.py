@@ -179,6 +179,9 @@ def test_the_panel_draws_all_of_it(session, photos):
         draw(panel.MILO_PT_report))
 
 
+UI = bpy.types.UILayout.bl_rna
+
+
 class Layout:
     """Stands in for UILayout: takes everything, remembers texts and operators."""
 
@@ -190,6 +193,9 @@ class Layout:
             return lambda *args, **kwargs: Layout(self.said)
 
         def take(*args, **kwargs):
+            assert name in UI.functions, f"a layout has no {name}"
+            if "icon" in kwargs:
+                assert kwargs["icon"] in UI.functions["label"].parameters["icon"].enum_items, kwargs["icon"]
             self.said += [text for text in (*args, *kwargs.values()) if isinstance(text, str)]
             return Layout(self.said)
         return take
