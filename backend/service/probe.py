@@ -25,9 +25,13 @@ def probe() -> dict:
         import torch
         parts.append(f"torch {torch.__version__}")
         capabilities += ["reconstruct", "render.splats"]
-        if torch.cuda.is_available():
+        from milo.backend.gpu import driver_version, why_no_cuda
+        missing = why_no_cuda()
+        if not missing:
             parts.append(f"GPU {torch.cuda.get_device_name(0)}")
             capabilities.append("cuda")
+        elif driver_version() is not None:
+            parts.append(f"GPU not used: {missing}")
     except Exception as error:     # a broken installation is news for the panel, not a crash
         parts.append(f"torch does not load ({type(error).__name__}: {str(error)[:100]})")
     if importlib.util.find_spec("pycolmap"):

@@ -8,6 +8,7 @@ import torch
 
 from milo.backend import devices, gpu
 from milo.backend.machine import GIB
+from milo.backend.service.probe import probe
 
 
 @pytest.fixture
@@ -54,6 +55,17 @@ def test_a_hidden_gpu_is_not_a_missing_one(machine, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     machine(available=False)
     assert gpu.why_no_cuda() == "no NVIDIA GPU was found (CUDA_VISIBLE_DEVICES is '')"
+
+
+def test_the_panel_is_told_of_the_gpu_or_why_it_is_not_used(machine, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: "GeForce Test")
+    machine()
+    assert "GPU GeForce Test" in probe()["device"] and "cuda" in probe()["capabilities"]
+    machine(driver=12040)
+    assert "GPU not used: the NVIDIA driver is made for CUDA 12.4" in probe()["device"]
+    assert "cuda" not in probe()["capabilities"]
+    machine(driver=None)
+    assert "GPU" not in probe()["device"]
 
 
 @pytest.mark.gpu
