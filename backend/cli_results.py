@@ -122,7 +122,7 @@ def score_tnt(
     dataset: Annotated[Path, typer.Option("--data", help="Folder of the scene: SCENE.ply, SCENE.json, ...")],
     trajectory: Annotated[Path, typer.Option(help="Cameras of the reconstruction: .log, .npy, or a scene folder.")],
     tau: Annotated[float | None, typer.Option(help="Threshold, metres; the scene's own if not given.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON here.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; evaluation/ beside the mesh.")] = None,
 ) -> None:
     """Score a mesh by the protocol of Tanks and Temples: precision, recall and F1."""
     from milo.backend.evaluation.protocols import tanks_and_temples
@@ -141,7 +141,7 @@ def score_dtu(
     data: Annotated[Path, typer.Option("--data", help="DTU's folder: ObsMask/, Points/, Calibration/.")],
     scene: Annotated[Path, typer.Option(help="Scene folder, with masks; scanNN.")],
     scan: Annotated[int | None, typer.Option(help="Number of the scan; from the scene's name if not given.")] = None,
-    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write the report as JSON here.")] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; evaluation/ beside the mesh.")] = None,
 ) -> None:
     """Score a mesh by the protocol of DTU: Chamfer distance, in millimetres."""
     from milo.backend.evaluation.protocols import dtu

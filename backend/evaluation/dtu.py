@@ -18,12 +18,14 @@ from scipy.spatial import cKDTree
 from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import read_points
 
+from .error_clouds import write_error_cloud
 from .point_alignment import moved, similarity
 
 DENSITY = 0.2        # mm between points
 PATCH = 60.0         # mm around the box of the scan
 FURTHEST = 20.0      # mm; larger distances do not count
 MASK_MARGIN = 6      # pixels
+VISIBLE = 10.0       # mm that are shown as the worst
 
 
 # -- from our frame to DTU's -------------------------------------------------------------------------------------------
@@ -79,7 +81,8 @@ def cull(verts: np.ndarray, faces: np.ndarray, views: Sequence, pixel_shift: flo
 # -- the distance ------------------------------------------------------------------------------------------------------
 
 
-def chamfer(verts: np.ndarray, faces: np.ndarray, data: Path, scan: int, seed: int = 0) -> dict:
+def chamfer(verts: np.ndarray, faces: np.ndarray, data: Path, scan: int, *, seed: int = 0,
+            clouds: Path | None = None) -> dict:
     """Accuracy, completeness and their mean.
 
     Args:
@@ -87,6 +90,7 @@ def chamfer(verts: np.ndarray, faces: np.ndarray, data: Path, scan: int, seed: i
         data: DTU's folder.
         scan: number of the scan.
         seed: of the order in which points are thinned out.
+        clouds: folder for accuracy.ply and completeness.ply, coloured by distance up to 10 mm; None = not written.
 
     Returns:
         {"scan", "mean_d2s" (accuracy), "mean_s2d" (completeness), "overall", "points"}.
@@ -106,8 +110,12 @@ def chamfer(verts: np.ndarray, faces: np.ndarray, data: Path, scan: int, seed: i
     above = np.c_[truth, np.ones(len(truth))] @ plane.reshape(4) > 0
     if not observed.any() or not above.any():
         raise SceneError(data, f"the mesh has no surface where scan {scan} was observed", "Align it to DTU's frame")
-    accuracy = _mean_distance(points[observed], truth)
-    completeness = _mean_distance(truth[above], points)
+    to_truth = cKDTree(truth).query(points[observed], workers=-1)[0]
+    to_ours = cKDTree(points).query(truth[above], workers=-1)[0]
+    if clouds is not None:
+        write_error_cloud(clouds / "accuracy.ply", points[observed], to_truth, VISIBLE)
+        write_error_cloud(clouds / "completeness.ply", truth[above], to_ours, VISIBLE)
+    accuracy, completeness = _mean(to_truth), _mean(to_ours)
     return {"scan": scan, "mean_d2s": accuracy, "mean_s2d": completeness, "overall": (accuracy + completeness) / 2,
             "points": len(points)}
 
@@ -147,9 +155,8 @@ def thinned(points: np.ndarray, distance: float, seed: int) -> np.ndarray:
     return points[kept]
 
 
-def _mean_distance(points: np.ndarray, others: np.ndarray) -> float:
-    distance = cKDTree(others).query(points, distance_upper_bound=FURTHEST, workers=-1)[0]
-    close = distance[distance < FURTHEST]
+def _mean(distances: np.ndarray) -> float:
+    close = distances[distances < FURTHEST]
     return float(close.mean()) if len(close) else FURTHEST
 
 

@@ -69,7 +69,7 @@ def icp(source: np.ndarray, target: np.ndarray, distance: float, iterations: int
     tree, total = cKDTree(target), np.eye(4)
     fitness, error = 0.0, 0.0
     for _ in range(iterations):
-        apart, nearest = tree.query(moved(source, total), distance_upper_bound=distance)
+        apart, nearest = tree.query(moved(source, total), distance_upper_bound=distance, workers=-1)
         paired = np.isfinite(apart)
         if paired.sum() < 3:
             break

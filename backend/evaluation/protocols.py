@@ -21,18 +21,24 @@ from .point_alignment import moved
 
 def tanks_and_temples(mesh: Path, dataset: Path, trajectory: Path, tau: float | None = None,
                       output: Path | None = None) -> dict:
-    """`tanks_and_temples.evaluate` with the cameras of a .log, an .npy, or a scene's folder (in the order of names)."""
+    """`tanks_and_temples.evaluate` with the cameras of a .log, an .npy, or a scene's folder (in the order of names).
+
+    results.json, precision.ply and recall.ply go to `output`, a folder; evaluation/ beside the mesh if None.
+    """
     if trajectory.is_dir():
         posed = read_posed(trajectory, DataConfig())
         poses = np.linalg.inv(np.stack([image.viewmat for image in posed.images]))
     else:
         poses = tnt_protocol.read_trajectory(trajectory)
-    return _written(tnt_protocol.evaluate(mesh, dataset, poses, tau), output)
+    folder = _folder(mesh, output)
+    return _written(tnt_protocol.evaluate(mesh, dataset, poses, tau, clouds=folder), folder)
 
 
 def dtu(mesh: Path, data: Path, scene: Path, scan: int | None = None, output: Path | None = None) -> dict:
-    """Cull a mesh by the masks of its scene, bring it into DTU's frame, and measure it; the mesh that is measured is
-    kept as NAME_aligned.ply.
+    """Cull a mesh by the masks of its scene, bring it into DTU's frame, and measure it.
+
+    results.json, aligned.ply, accuracy.ply and completeness.ply go to `output`, a folder; evaluation/ beside the mesh
+    if None.
 
     Raises:
         SceneError: something cannot be read, or the scene's name does not say which scan it is.
@@ -50,11 +56,17 @@ def dtu(mesh: Path, data: Path, scene: Path, scan: int | None = None, output: Pa
     verts, faces = verts[used], faces.reshape(-1, 3)
     centers = np.stack([view.camera.center.double().numpy() for view in views])
     verts = moved(verts, dtu_protocol.alignment(centers, dtu_protocol.true_centers(data, len(centers))))
-    write_mesh(mesh.with_name(f"{mesh.stem}_aligned.ply"), verts, faces)
-    return _written(dtu_protocol.chamfer(verts, faces, data, scan), output)
+    folder = _folder(mesh, output)
+    write_mesh(folder / "aligned.ply", verts, faces)
+    return _written(dtu_protocol.chamfer(verts, faces, data, scan, clouds=folder), folder)
 
 
-def _written(report: dict, output: Path | None) -> dict:
-    if output is not None:
-        output.write_text(json.dumps({"format": 1} | report, indent=1) + "\n", encoding="utf-8")
+def _folder(mesh: Path, output: Path | None) -> Path:
+    folder = mesh.parent / "evaluation" if output is None else output
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _written(report: dict, folder: Path) -> dict:
+    (folder / "results.json").write_text(json.dumps({"format": 1} | report, indent=1) + "\n", encoding="utf-8")
     return report

@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import read_mesh, read_points
 
+from .error_clouds import write_error_cloud
 from .point_alignment import icp, moved, ransac_similarity, voxel_downsample
 from .score import sample_surface
 
@@ -81,7 +82,8 @@ def write_trajectory(path: Path, viewmats: np.ndarray) -> None:
             file.write(f"{index} {index} 0\n{rows}\n")
 
 
-def evaluate(mesh_path: Path, dataset: Path, poses: np.ndarray, tau: float | None = None, seed: int = 0) -> dict:
+def evaluate(mesh_path: Path, dataset: Path, poses: np.ndarray, tau: float | None = None, *, seed: int = 0,
+             clouds: Path | None = None) -> dict:
     """Precision, recall and F1 of a mesh, as published, and with points drawn uniformly on its surface.
 
     The published protocol takes vertices and barycentres of faces as points, so that its figures depend on how finely
@@ -93,6 +95,7 @@ def evaluate(mesh_path: Path, dataset: Path, poses: np.ndarray, tau: float | Non
         poses: [C, 4, 4] camera to world of the reconstruction, as many and in the order of the scene's log.
         tau: threshold, metres; that of the scene if None.
         seed: of RANSAC and of the points drawn.
+        clouds: folder for precision.ply and recall.ply, coloured by distance up to three tau; None = not written.
 
     Returns:
         {"scene", "tau", "cameras_agreeing", "transform", "legacy": {"precision", "recall", "fscore", "points"},
@@ -123,7 +126,7 @@ def evaluate(mesh_path: Path, dataset: Path, poses: np.ndarray, tau: float | Non
     rng = np.random.default_rng(seed)
     transform = _refined(points, truth, crop, transform, tau)
     uniform, _ = sample_surface(moved(verts, transform), faces, min(MOST_POINTS, 4 * len(points)), rng)
-    legacy, curve = _score(moved(points, transform), truth, crop, tau)
+    legacy, curve = _score(moved(points, transform), truth, crop, tau, clouds)
     return {"scene": name, "tau": tau, "cameras_agreeing": float(agreeing.mean()), "transform": transform.tolist(),
             "legacy": legacy, "uniform": _score(uniform, truth, crop, tau)[0], "curve": curve}
 
@@ -145,12 +148,16 @@ def _every_nth(points: np.ndarray) -> np.ndarray:
     return points[:: max(1, round(len(points) / MOST_POINTS))]
 
 
-def _score(points: np.ndarray, truth: np.ndarray, crop: Crop, tau: float) -> tuple[dict, dict]:
+def _score(points: np.ndarray, truth: np.ndarray, crop: Crop, tau: float,
+           clouds: Path | None = None) -> tuple[dict, dict]:
     """Figures at tau, and the curves up to 5 tau."""
     ours = voxel_downsample(points[crop.inside(points)], tau / 2)
     theirs = voxel_downsample(truth[crop.inside(truth)], tau / 2)
     to_truth = cKDTree(theirs).query(ours, workers=-1)[0] if len(ours) and len(theirs) else np.full(1, np.inf)
     to_ours = cKDTree(ours).query(theirs, workers=-1)[0] if len(ours) and len(theirs) else np.full(1, np.inf)
+    if clouds is not None and len(ours) and len(theirs):
+        write_error_cloud(clouds / "precision.ply", ours, to_truth, 3 * tau)
+        write_error_cloud(clouds / "recall.ply", theirs, to_ours, 3 * tau)
     precision, recall = float((to_truth < tau).mean()), float((to_ours < tau).mean())
     fscore = 2 * precision * recall / (precision + recall) if precision + recall else 0.0
     steps = np.arange(0, 5 * tau, tau / 100)

@@ -8,14 +8,19 @@ import math
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from scipy.io import savemat
 from scipy.spatial import cKDTree
 
 from milo.backend.data.cameras import Camera
 from milo.backend.data.errors import SceneError
-from milo.backend.data.ply import write_mesh
+from milo.backend.data.export import export_colmap
+from milo.backend.data.ply import read_mesh, write_mesh
+from milo.backend.data.posed import PosedImage, PosedImages
 from milo.backend.data.scene import View
 from milo.backend.evaluation.dtu import alignment, chamfer, cull, surface_points, thinned, true_centers
+from milo.backend.evaluation.point_alignment import moved
+from milo.backend.evaluation.protocols import dtu
 
 
 def ball(radius=8.0, rings=60):
@@ -112,3 +117,28 @@ def test_culling_by_masks():
     assert cull(verts, faces, [view]).tolist() == [True, True, False, True, False]
     with pytest.raises(SceneError, match="has no mask"):
         cull(verts, faces, [View(camera, 0, view.image)])
+
+
+def test_from_files_to_a_report(data, tmp_path):
+    """A ball in a frame of its own, with masks and cameras: culled, aligned, measured, and written down."""
+    theirs = true_centers(data, 4)
+    frame = np.eye(4)
+    frame[:3, :3], frame[:3, 3] = np.diag([0.05, 0.05, 0.05]) @ np.array([[0.0, 0, 1], [1, 0, 0], [0, 1, 0]]), [1, 2, 3]
+    scene = tmp_path / "scan7"
+    poses = []
+    for index, center in enumerate(moved(theirs, frame)):
+        path = scene / "images" / f"{index}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.full((40, 40, 4), 255, np.uint8)).save(path)     # all of it is the object
+        viewmat = np.eye(4)
+        viewmat[:3, 3] = -center
+        K = np.array([[40.0, 0, 20], [0, 40, 20], [0, 0, 1]])
+        poses.append(PosedImage(path.name, path, viewmat, K, 40, 40))
+    export_colmap(PosedImages(poses, theirs, np.zeros((4, 3), np.uint8), scene), tmp_path / "out" / "scan7")
+    verts, faces = ball()
+    write_mesh(tmp_path / "mesh.ply", moved(verts, frame), faces)
+    report = dtu(tmp_path / "mesh.ply", data, tmp_path / "out" / "scan7")
+    assert report["scan"] == 7 and report["overall"] < 0.1
+    names = sorted(path.name for path in (tmp_path / "evaluation").iterdir())
+    assert names == ["accuracy.ply", "aligned.ply", "completeness.ply", "results.json"]
+    assert np.abs(read_mesh(tmp_path / "evaluation" / "aligned.ply")[0].max(axis=0) - 8).max() < 0.05

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from milo.backend.data.errors import SceneError
-from milo.backend.data.ply import write_mesh
+from milo.backend.data.ply import read_points, write_mesh
 from milo.backend.evaluation.point_alignment import icp, moved, ransac_similarity, similarity, voxel_downsample
 from milo.backend.evaluation.tanks_and_temples import evaluate, read_crop, read_trajectory, write_trajectory
 
@@ -70,7 +70,11 @@ def run(dataset, offset=(0, 0, 0), frame=None, tau=TAU, **options):
 
 
 def test_the_truth_against_itself(dataset):
-    report = run(dataset)
+    clouds = dataset[0] / "clouds"
+    clouds.mkdir()
+    report = run(dataset, clouds=clouds)
+    points, colors = read_points(clouds / "precision.ply")
+    assert len(points) == report["legacy"]["points"] and (colors == colors[0]).all() and colors[0, 2] > 150   # blue
     assert report["legacy"]["fscore"] == 1 and report["uniform"]["fscore"] > 0.95 and report["scene"] == "Plane"
     assert np.allclose(report["transform"], np.eye(4), atol=1e-4)
     assert report["curve"]["precision"][-1] == 1 and len(report["curve"]["distances"]) == 500
