@@ -16,16 +16,15 @@ def check_tensor(name, value, shape, dtypes=(torch.float32,)):
     """
     if not isinstance(value, torch.Tensor):
         raise ValueError(f"{name} must be a torch tensor, not {type(value).__name__}.")
-    wanted = f"[{', '.join(str(size) for size in shape)}]"
-    matches = value.dim() == len(shape) and all(
-        isinstance(size, str) or size == actual for size, actual in zip(shape, value.shape)
-    )
-    if not matches:
-        raise ValueError(f"{name} must have shape {wanted}, not {list(value.shape)}.")
+    actual = value.shape
+    if actual != shape and (len(actual) != len(shape) or any(
+            size != length and not isinstance(size, str) for size, length in zip(shape, actual))):
+        wanted = f"[{', '.join(str(size) for size in shape)}]"
+        raise ValueError(f"{name} must have shape {wanted}, not {list(actual)}.")
     if value.dtype not in dtypes:
         allowed = " or ".join(str(dtype).removeprefix("torch.") for dtype in dtypes)
         raise ValueError(f"{name} must be {allowed}, not {str(value.dtype).removeprefix('torch.')}.")
-    if value.device.type not in ("cpu", "cuda"):
+    if not (value.is_cuda or value.is_cpu):
         raise ValueError(f"{name} is on {value.device}; this op runs on the CPU and on CUDA GPUs: move it with .cpu().")
 
 
@@ -39,4 +38,6 @@ def check_device(**tensors):
 
 def kernel_ready(tensor):
     """The tensor as kernels take it: without autograd, contiguous."""
-    return tensor.detach().contiguous()
+    if tensor.requires_grad:
+        tensor = tensor.detach()
+    return tensor if tensor.is_contiguous() else tensor.contiguous()

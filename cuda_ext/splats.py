@@ -12,7 +12,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from . import cuda
+from .arguments import kernel_ready
 from .drivers import driver
+from .native import native
 
 
 class GeometryRender(NamedTuple):
@@ -68,6 +71,7 @@ def rasterize_geometry(
     kernel_size: float = 0.0,
     near: float = 0.2,
     screen_grad: Tensor | None = None,
+    placed: PlacedGeometry | None = None,
 ) -> GeometryRender:
     """Colour, depth and normal of Gaussians seen by a pinhole camera (RaDe-GS; spec rasterization.md, 2).
 
@@ -86,6 +90,7 @@ def rasterize_geometry(
         near: Gaussians whose centre is not beyond this z depth are ignored, world units.
         screen_grad: [N, 3] zeros requiring a gradient, or None. After backward its gradient is that of the projected
             centres in normalised device units: x times W/2, y times H/2, and the sum over pixels of absolute values.
+        placed: what `place_geometry` made of the same arguments, or None.
 
     Returns:
         GeometryRender. The median depth is that of the Gaussian which takes the transmittance to one half or below.
@@ -95,18 +100,82 @@ def rasterize_geometry(
     one CPU or CUDA device.
 
     Raises:
-        ValueError: shapes, dtypes or devices do not agree; the message names the argument.
+        ValueError: shapes, dtypes or devices do not agree, or placed was made of other arguments; the message names
+            the argument.
+    """
+    if placed is None:
+        placed = place_geometry(means, scales, quats, opacities, sh_dc, sh_rest, viewmat, K, size, sh_degree=sh_degree,
+                                kernel_size=kernel_size, near=near)
+    elif not placed.is_of((means, scales, quats, opacities, sh_dc, sh_rest, viewmat, K),
+                          (*size, sh_degree, kernel_size, near)):
+        raise ValueError("placed was made of other Gaussians, another camera or other options: give the same ones.")
+    background = check_background(means, background)
+    check_screen_grad(means, screen_grad)
+    outputs = _Geometry.apply(means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, background, placed)
+    return GeometryRender(*outputs)
+
+
+class PlacedGeometry:
+    """Gaussians placed on the image of a camera, while only the GPU knows how many pairs (Gaussian, cell) that makes.
+
+    Attributes:
+        count: [1] int32 on the Gaussians' device, the number of pairs. Reading it waits for the GPU: read it together
+            with whatever else is awaited. 0 on the CPU, where nobody needs it.
+        pairs: count as a number, to be set by who has read it; if None, the rasteriser reads it.
+    """
+
+    def __init__(self, tensors: tuple, options: tuple):
+        """tensors: means to sh_rest, viewmat, K; options: height, width, sh_degree, kernel_size, near."""
+        self._tensors, self.options, self.pairs = tensors, options, None
+        self.inputs = ready(*tensors)
+        means, (height, width, sh_degree, kernel_size, near) = tensors[0], options
+        self.radii = means.new_empty(len(means), dtype=torch.int32)
+        *gaussians, viewmat, K = self.inputs
+        view = (*gaussians, sh_degree, viewmat, K, height, width)
+        if means.is_cuda:
+            self._scene = cuda.place_geometry(*view, kernel_size, near, self.radii)
+            self.count = self._scene.count
+        else:
+            self._view = view
+            self.count = torch.zeros(1, dtype=torch.int32)
+
+    def is_of(self, tensors: tuple, options: tuple) -> bool:
+        """True if it was made of these."""
+        return all(a is b for a, b in zip(tensors, self._tensors)) and options == self.options
+
+    def render(self, background: Tensor, *images: Tensor):
+        """Draw the images; the frame that the backward pass needs."""
+        *_, kernel_size, near = self.options
+        if self.radii.is_cuda:
+            return cuda.GeometryFrame.render(self._scene, self.pairs, background, kernel_size, *images)
+        frame = native.GeometryFrame64 if background.dtype == torch.float64 else native.GeometryFrame32
+        return frame.render(*self._view, background, kernel_size, near, *images, self.radii)
+
+
+def place_geometry(
+    means: Tensor,
+    scales: Tensor,
+    quats: Tensor,
+    opacities: Tensor,
+    sh_dc: Tensor,
+    sh_rest: Tensor,
+    viewmat: Tensor,
+    K: Tensor,
+    size: tuple[int, int],
+    *,
+    sh_degree: int = 0,
+    kernel_size: float = 0.0,
+    near: float = 0.2,
+) -> PlacedGeometry:
+    """The first half of `rasterize_geometry`, which waits for nothing; arguments and errors as there.
+
+    For who has other sizes to wait for: read them together, set `pairs`, and give the result to `rasterize_geometry`.
     """
     check_gaussians(means, scales, quats, opacities)
     check_colours(means, sh_dc, sh_rest, sh_degree)
     height, width = check_camera(means, viewmat, K, size)
-    background = check_background(means, background)
-    check_screen_grad(means, screen_grad)
-    outputs = _Geometry.apply(
-        means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background,
-        height, width, int(sh_degree), float(kernel_size), float(near),
-    )  # fmt: skip
-    return GeometryRender(*outputs)
+    return PlacedGeometry((means, scales, quats, opacities, sh_dc, sh_rest, viewmat, K),
+                          (height, width, int(sh_degree), float(kernel_size), float(near)))
 
 
 def rasterize_train(
@@ -215,25 +284,17 @@ def rasterize_depth(
 
 class _Geometry(torch.autograd.Function):
     @staticmethod
-    def forward(
-        ctx, means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background,
-        height, width, sh_degree, kernel_size, near,
-    ):  # fmt: skip
-        gaussians = ready(means, scales, quats, opacities, sh_dc, sh_rest)
+    def forward(ctx, means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, background, placed):
+        *gaussians, _, _ = placed.inputs
+        height, width, ctx.sh_degree, *_ = placed.options
         image, normal = means.new_empty(3, height, width), means.new_empty(3, height, width)
         alpha, expected, median = (means.new_empty(height, width) for _ in range(3))
-        radii = means.new_empty(len(means), dtype=torch.int32)
-        frame_class = getattr(driver(means), "GeometryFrame64" if means.dtype == torch.float64 else "GeometryFrame32")
         images = (image, alpha, expected, median, normal)
-        ctx.frame = frame_class.render(
-            *gaussians, sh_degree, *ready(viewmat, K), height, width, *ready(background), kernel_size, near,
-            *images, radii,
-        )  # fmt: skip
-        ctx.sh_degree = sh_degree
+        ctx.frame = placed.render(kernel_ready(background), *images)
         ctx.save_for_backward(*gaussians, *images)
-        ctx.mark_non_differentiable(radii)
+        ctx.mark_non_differentiable(placed.radii)
         ctx.set_materialize_grads(False)
-        return (*images, radii)
+        return (*images, placed.radii)
 
     @staticmethod
     def backward(ctx, g_image, g_alpha, g_expected, g_median, g_normal, _):
@@ -243,11 +304,11 @@ class _Geometry(torch.autograd.Function):
         grads = empty_gradients(saved, ctx.needs_input_grad)
         ctx.frame.backward(
             *saved, ctx.sh_degree, image, alpha, expected, median, normal,
-            gradient_or_zeros(g_image, image), gradient_or_zeros(g_alpha, alpha),
+            gradient_or_zeros(g_image, image), None if g_alpha is None else kernel_ready(g_alpha),
             *((None, None, None) if no_planes else (gradient_or_zeros(g, like) for g, like in planes)),
             *grads,
         )  # fmt: skip
-        return (*grads, *[None] * 8)
+        return (*grads, None, None)
 
 
 class _Train(torch.autograd.Function):
@@ -279,7 +340,7 @@ class _Train(torch.autograd.Function):
 
 def ready(*tensors: Tensor) -> list[Tensor]:
     """As the kernels take them."""
-    return [t.detach().contiguous() for t in tensors]
+    return [kernel_ready(t) for t in tensors]
 
 
 def empty_gradients(gaussians: list[Tensor], needed: tuple[bool, ...]) -> list[Tensor | None]:
@@ -299,11 +360,11 @@ def gradient_or_zeros(gradient: Tensor | None, like: Tensor) -> Tensor:
 def _check(name: str, tensor: Tensor, like: Tensor, shape) -> None:
     if not isinstance(tensor, Tensor):
         raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}.")
-    if tuple(tensor.shape) != tuple(shape):
+    if tensor.shape != shape:
         raise ValueError(f"{name} must have shape {list(shape)}, not {list(tensor.shape)}.")
     if tensor.dtype != like.dtype:
         raise ValueError(f"{name} must be {like.dtype} like means, not {tensor.dtype}.")
-    if tensor.device.type not in ("cpu", "cuda"):
+    if not (tensor.is_cuda or tensor.is_cpu):
         raise ValueError(f"{name} is on {tensor.device}; the rasterisers run on the CPU and on CUDA GPUs.")
     if tensor.device != like.device:
         raise ValueError(f"{name} is on {tensor.device}, but means is on {like.device}: move one of them.")

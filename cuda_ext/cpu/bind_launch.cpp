@@ -136,8 +136,8 @@ public:
         void* before = nullptr;
         cuda.get_context(&before);
         if (before != context_) cuda.set_context(context_);
-        const int error = cuda.launch(function_, g.v[0], g.v[1], g.v[2], b.v[0], b.v[1], b.v[2], shared, stream, pointers,
-                                      nullptr);
+        const int error = cuda.launch(function_, g.v[0], g.v[1], g.v[2], b.v[0], b.v[1], b.v[2], shared, stream,
+                                      pointers, nullptr);
         if (before != context_ && before) cuda.set_context(before);
         if (!error) return nb::none();
         const char* error_name = nullptr;
@@ -157,9 +157,10 @@ private:
 
     void pack(nb::handle value, size_t place, char* to) const {
         const size_t size = sizes_[place];
-        if (PyTuple_Check(value.ptr())) {
-            if (pack_struct(nb::borrow<nb::tuple>(value), place, to) != size)
-                refuse(place, "is a tuple of another size than the kernel's " + std::to_string(size) + " bytes");
+        if (PyBytes_Check(value.ptr())) {
+            if (static_cast<size_t>(PyBytes_Size(value.ptr())) != size)
+                refuse(place, "has another size than the kernel's " + std::to_string(size) + " bytes");
+            std::memcpy(to, PyBytes_AsString(value.ptr()), size);
             return;
         }
         const size_t natural = pack_scalar(value, place, to);
@@ -174,22 +175,7 @@ private:
         }
     }
 
-    // A struct of such values as C lays it out; its size.
-    size_t pack_struct(nb::tuple values, size_t place, char* to) const {
-        size_t end = 0, widest = 1;
-        for (const nb::handle value : values) {
-            char item[8];
-            const size_t size = pack_scalar(value, place, item);
-            end = (end + size - 1) / size * size;
-            if (end + size > sizes_[place]) return end + size;
-            std::memcpy(to + end, item, size);
-            end += size;
-            widest = size > widest ? size : widest;
-        }
-        return (end + widest - 1) / widest * widest;
-    }
-
-    // A value as it is passed by itself: pointers 8 bytes, int and float 4, bool 1; how many.
+    // Pointers have 8 bytes, int and float 4 as far as they alone decide it, bool 1.  Returns how many.
     size_t pack_scalar(nb::handle value, size_t place, char* to) const {
         PyObject* object = value.ptr();
         if (PyType_IsSubtype(Py_TYPE(object), reinterpret_cast<PyTypeObject*>(tensor_.ptr()))) {

@@ -55,13 +55,13 @@ void bind_geometry(nb::module_& m, const char* name) {
         .def("backward",
              [](const Frame& frame, In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc, In<T> sh_rest,
                 int sh_degree, In<T> image, In<T> alpha, In<T> expected_depth, In<T> median_depth, In<T> normal,
-                In<T> g_image, In<T> g_alpha, MaybeIn<T> g_expected_depth, MaybeIn<T> g_median_depth,
+                In<T> g_image, MaybeIn<T> g_alpha, MaybeIn<T> g_expected_depth, MaybeIn<T> g_median_depth,
                 MaybeIn<T> g_normal, Out<T> g_means, Out<T> g_scales, Out<T> g_quats, Out<T> g_opacities,
                 Out<T> g_sh_dc, Out<T> g_sh_rest, MaybeOut<T> g_screen) {
                  const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
                  const GeometryImages<const T> images = {image.data(), alpha.data(), expected_depth.data(),
                                                          median_depth.data(), normal.data()};
-                 const GeometryImageGrads<T> grads = {g_image.data(), g_alpha.data(), data_or_null(g_expected_depth),
+                 const GeometryImageGrads<T> grads = {g_image.data(), data_or_null(g_alpha), data_or_null(g_expected_depth),
                                                       data_or_null(g_median_depth), data_or_null(g_normal)};
                  const GaussianGrads<T> out = {g_means.data(), g_scales.data(), g_quats.data(), g_opacities.data(),
                                                g_sh_dc.data(), g_sh_rest.data(), data_or_null(g_screen)};

@@ -136,11 +136,12 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
             *s.red.at(x, y) = g.x;
             *s.green.at(x, y) = g.y;
             *s.blue.at(x, y) = g.z;
-            *s.alpha.at(x, y) = grads.alpha[o];
+            const T g_alpha = grads.alpha ? grads.alpha[o] : T(0);
+            *s.alpha.at(x, y) = g_alpha;
             // The normalised outputs (expected depth, normal) contribute nothing to the total: scaling all weights
             // together does not change them.
             *s.remaining.at(x, y) = g.x * images.image[o] + g.y * images.image[o + pixels] +
-                                    g.z * images.image[o + 2 * pixels] + grads.alpha[o] * a;
+                                    g.z * images.image[o + 2 * pixels] + g_alpha * a;
         }
         if constexpr (planes) {
             MILO_INDEPENDENT

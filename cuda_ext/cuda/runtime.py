@@ -60,8 +60,8 @@ class Kernels:
             kernel: its name in the source.
             grid, block: int or tuple of up to three.
             args: in the kernel's order: a tensor on the device (contiguous; its data pointer is passed), None (a null
-                pointer), bool, int or float (32 or 64 bits, as the kernel takes it), or a tuple of these: a struct, in
-                which int and float have 32 bits.
+                pointer), bool, int or float (32 or 64 bits, as the kernel takes it; an int may be an address), or
+                bytes: a struct as it lies in memory.
             shared: dynamic shared memory, bytes.
 
         Raises:
@@ -83,6 +83,21 @@ def _parameter_sizes(kernel) -> list[int]:
             return sizes
         _checked(result[:2], "read a kernel's parameters")
         sizes.append(result[2])
+
+
+def carve(device: torch.device, *sizes: int) -> tuple[torch.Tensor, list[int]]:
+    """Room for several arrays in one allocation: the tensor that holds them, and the address of each.
+
+    Args:
+        sizes: of the arrays, bytes.
+    """
+    begins, end = [], 0
+    for size in sizes:
+        begins.append(end)
+        end += -(-size // 256) * 256
+    room = torch.empty(end, dtype=torch.uint8, device=device)
+    first = room.data_ptr()
+    return room, [first + begin for begin in begins]
 
 
 def load(source: str, device: torch.device, dtype: torch.dtype = torch.float32) -> Kernels:

@@ -11,10 +11,10 @@ constexpr int kCell = 8;                          // pixels; the unit of binning
 constexpr int kCellWarps = 2;                     // warps a block
 constexpr int kLanePixels = kCell * kCell / 32;   // lane l: column l % 8, rows l / 8 and l / 8 + 4
 
-// Instances of all cells, cell after cell, each nearest first.  An instance is a pair (Gaussian, cell); its slot is its
-// place in an order by Gaussian.
+// Instances of all cells, each cell's nearest first.  An instance is a pair (Gaussian, cell); its slot is its place in an
+// order by Gaussian.
 struct Cells {
-    const int *begin, *gaussian, *slot;   // [cells + 1] [instances] [instances]
+    const int *begin, *end, *gaussian, *slot;   // [cells] [cells] [instances] [instances]; slot may be null
 };
 
 // The pixels of this lane.
@@ -31,7 +31,7 @@ struct LanePixels {
         y = cell / cells_x * kCell + lane / kCell;
         const bool exists = cell < cells_x * cells_y;
         first = exists ? cells.begin[cell] : 0;
-        last = exists ? cells.begin[cell + 1] : 0;
+        last = exists ? cells.end[cell] : 0;
         for (int p = 0; p < kLanePixels; ++p) inside[p] = exists && x < width && row(p) < height;
     }
     __device__ int row(int p) const { return y + p * (kCell / kLanePixels); }

@@ -15,16 +15,14 @@ struct alignas(4 * sizeof(T)) Four {
 
 }  // namespace
 
-// totals: [N, 16], written for Gaussians with slots.  One warp per Gaussian, nearest first; a lane adds a quarter of
-// every eighth slot.
-KERNEL add_slots(const long long* order, const int* ends, const Four* slots, int count, Four* totals) {
+// totals: [N, 16], written for Gaussians with slots.  One warp per Gaussian; a lane adds a quarter of every eighth slot.
+KERNEL add_slots(const int* first, const int* touched, const Four* slots, int count, Four* totals) {
     constexpr int quarters = kSums / 4;
-    const long long k = thread_index() / 32;
+    const long long i = thread_index() / 32;
     const int lane = threadIdx.x % 32;
-    if (k >= count) return;
-    const int end = ends[k], begin = k ? ends[k - 1] : 0;
+    if (i >= count) return;
+    const int begin = first[i], end = begin + touched[i];
     if (begin == end) return;
-    const long long i = order[k];
     Four total = {{0, 0, 0, 0}};
 #pragma unroll 4
     for (int slot = begin + lane / quarters; slot < end; slot += 32 / quarters) {
@@ -95,11 +93,11 @@ KERNEL train_gradients(const T* means, const T* scales, const T* quats, const T*
                               {g_means, g_scales, g_quats, g_opacities, g_sh_dc, g_sh_rest, g_screen});
 }
 
-// sums: [N], of one value a slot.  One thread per Gaussian, nearest first.
-KERNEL add_weights(const long long* order, const int* ends, const T* slots, int count, T* sums) {
-    const long long k = thread_index();
-    if (k >= count) return;
+// sums: [N], of one value a slot.  One thread per Gaussian.
+KERNEL add_weights(const int* first, const int* touched, const T* slots, int count, T* sums) {
+    const long long i = thread_index();
+    if (i >= count) return;
     T sum = 0;
-    for (int slot = k ? ends[k - 1] : 0; slot < ends[k]; ++slot) sum += slots[slot];
-    sums[order[k]] = sum;
+    for (int slot = first[i]; slot < first[i] + touched[i]; ++slot) sum += slots[slot];
+    sums[i] = sum;
 }

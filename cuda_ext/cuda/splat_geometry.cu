@@ -11,7 +11,7 @@ namespace {
 using T = Scalar;
 
 // Sums of the gradients of a cell's Gaussians, one row of 16 a slot.  planes: depth and normal have gradients.
-// absolute: the sum of absolute values is wanted.
+// absolute: the sum of absolute values is wanted.  g_alpha_image may be null.
 template <bool planes>
 __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const T* viewmat, const T* K, int width,
                                int height, const T* image, const T* expected_image, const T* normal_image,
@@ -41,7 +41,7 @@ __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const
         end[p] = drawn_end[o];
         stop = max(stop, end[p]);
         g_colour[p] = {g_image[o], g_image[o + pixels], g_image[o + 2 * pixels]};
-        g_alpha[p] = g_alpha_image[o];
+        if (g_alpha_image) g_alpha[p] = g_alpha_image[o];
         // The normalised outputs (expected depth, normal) contribute nothing to the total: scaling all weights together
         // does not change them.
         remaining[p] = dot(g_colour[p], Vec3<T>{image[o], image[o + pixels], image[o + 2 * pixels]}) + g_alpha[p] * a;
@@ -110,11 +110,10 @@ __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const
 }  // namespace
 
 // drawn_end: [H, W] one past the last instance drawn.  median_at: [H, W] the instance, -1 for none.
-KERNEL blend_geometry(const int* cell_begin, const int* gaussian, const Splat<T>* splats, const T* viewmat, const T* K,
-                      const T* background, int width, int height, T* image, T* alpha, T* expected, T* median, T* normal,
-                      T* transmittance, T* normal_length, int* median_at, int* drawn_end) {
+KERNEL blend_geometry(Cells cells, const Splat<T>* splats, const T* viewmat, const T* K, const T* background, int width,
+                      int height, T* image, T* alpha, T* expected, T* median, T* normal, T* transmittance,
+                      T* normal_length, int* median_at, int* drawn_end) {
     __shared__ Stage<T> stages[kCellWarps];
-    const Cells cells = {cell_begin, gaussian, nullptr};
     const LanePixels at(cells, width, height);
     const Camera<T> camera = make_camera(viewmat, K, width, height);
     T light[kLanePixels], distance[kLanePixels], median_distance[kLanePixels];
@@ -177,22 +176,20 @@ KERNEL blend_geometry(const int* cell_begin, const int* gaussian, const Splat<T>
     }
 }
 
-KERNEL blend_geometry_backward(const int* cell_begin, const int* gaussian, const int* slot, const Splat<T>* splats,
-                               const T* viewmat, const T* K, int width, int height, const T* image, const T* expected,
-                               const T* normal, const T* transmittance, const T* normal_length, const int* median_at,
-                               const int* drawn_end, const T* g_image, const T* g_alpha, const T* g_expected,
-                               const T* g_median, const T* g_normal, bool absolute, T* sums) {
-    blend_backward<true>({cell_begin, gaussian, slot}, splats, viewmat, K, width, height, image, expected, normal,
-                         transmittance, normal_length, median_at, drawn_end, g_image, g_alpha, g_expected, g_median,
-                         g_normal, absolute, sums);
+KERNEL blend_geometry_backward(Cells cells, const Splat<T>* splats, const T* viewmat, const T* K, int width, int height,
+                               const T* image, const T* expected, const T* normal, const T* transmittance,
+                               const T* normal_length, const int* median_at, const int* drawn_end, const T* g_image,
+                               const T* g_alpha, const T* g_expected, const T* g_median, const T* g_normal,
+                               bool absolute, T* sums) {
+    blend_backward<true>(cells, splats, viewmat, K, width, height, image, expected, normal, transmittance,
+                         normal_length, median_at, drawn_end, g_image, g_alpha, g_expected, g_median, g_normal, absolute,
+                         sums);
 }
 
 // As above, without gradients of depth and normal.
-KERNEL blend_colour_backward(const int* cell_begin, const int* gaussian, const int* slot, const Splat<T>* splats,
-                             const T* viewmat, const T* K, int width, int height, const T* image,
-                             const T* transmittance, const int* drawn_end, const T* g_image, const T* g_alpha,
-                             bool absolute, T* sums) {
-    blend_backward<false>({cell_begin, gaussian, slot}, splats, viewmat, K, width, height, image, nullptr, nullptr,
-                          transmittance, nullptr, nullptr, drawn_end, g_image, g_alpha, nullptr, nullptr, nullptr,
-                          absolute, sums);
+KERNEL blend_colour_backward(Cells cells, const Splat<T>* splats, const T* viewmat, const T* K, int width, int height,
+                             const T* image, const T* transmittance, const int* drawn_end, const T* g_image,
+                             const T* g_alpha, bool absolute, T* sums) {
+    blend_backward<false>(cells, splats, viewmat, K, width, height, image, nullptr, nullptr, transmittance, nullptr,
+                          nullptr, drawn_end, g_image, g_alpha, nullptr, nullptr, nullptr, absolute, sums);
 }

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Gaussians placed on the cells of an image: which cells each one touches, and the lists of the cells.
+// Gaussians placed on the cells of an image: which cells each one touches, and the lists of the cells, nearest first.
+// A pair (Gaussian, cell) has a slot, in an order by Gaussian, and a place in its cell's list.  Where a Gaussian's slots
+// and a cell's list begin is drawn from counters and differs from run to run; what is made of them does not.
 // spec: rasterization.md 1.4 - 1.9, 9.2 (4), 9.3
 #include "splat_cell.cuh"
 
@@ -25,116 +27,125 @@ using DepthKey = decltype(depth_key(T()));
 constexpr int kCellsPerTile = kTile / kCell;
 constexpr int kListLanes = 8;
 
+// Where this lane's `count` places begin, of those that a counter gives out.  All lanes of a warp call it.
+__device__ int claim(int* counter, int count) {
+    const int lane = threadIdx.x % 32;
+    int end = count;
+    for (int step = 1; step < 32; step *= 2) {
+        const int before = __shfl_up_sync(kWholeWarp, end, step);
+        if (lane >= step) end += before;
+    }
+    const int base = lane == 31 ? atomicAdd(counter, end) : 0;
+    return __shfl_sync(kWholeWarp, base, 31) + end - count;
+}
+
+// What is kept of a Gaussian, and what only the lists need.
+struct Placed {
+    int *radii, *touched, *slot;   // slot: its first
+    Splat<T>* splats;
+    DepthKey* keys;
+    TileRect* rects;
+    Outline<T>* outlines;
+};
+
+// pairs: [1] zero before.  steps: [rows of cells, cells_x + 1] zeros before, +1 where a Gaussian's cells of a row begin
+// and -1 behind them.
 template <bool geometry>
-__device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int width, int height, T low_pass, T near_plane,
-                      bool peaks, int* radii, int* touched, DepthKey* keys, TileRect* rects,
-                      Outline<T>* outlines, Splat<T>* splats) {
+__device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int width, int height, T low_pass,
+                      T near_plane, bool peaks, const Placed& out, int* pairs, int* steps) {
     const long long i = thread_index();
-    if (i >= g.count) return;
-    const Camera<T> camera = make_camera(viewmat, K, width, height);
-    const Placement<T> at = place_gaussian<geometry>(camera, g, i, low_pass, near_plane);
-    radii[i] = at.radius;
     int count = 0;
-    if (at.drawn) {
-        const int cells_x = (width + kCell - 1) / kCell, cells_y = (height + kCell - 1) / kCell;
-        const TileRect rect = {at.rect.x0 * kCellsPerTile, min(at.rect.x1 * kCellsPerTile, cells_x),
-                               at.rect.y0 * kCellsPerTile, min(at.rect.y1 * kCellsPerTile, cells_y)};
-        rects[i] = rect;
-        outlines[i] = make_outline(at.mean, at.projection.footprint, at.opacity);
-        for (int row = rect.y0; row < rect.y1; ++row) {
-            const int2 columns = row_cells(outlines[i], rects[i], row);
-            count += max(0, columns.y - columns.x);
+    if (i < g.count) {
+        const Camera<T> camera = make_camera(viewmat, K, width, height);
+        const Placement<T> at = place_gaussian<geometry>(camera, g, i, low_pass, near_plane);
+        out.radii[i] = at.radius;
+        if (at.drawn) {
+            const int cells_x = (width + kCell - 1) / kCell, cells_y = (height + kCell - 1) / kCell;
+            const TileRect rect = {at.rect.x0 * kCellsPerTile, min(at.rect.x1 * kCellsPerTile, cells_x),
+                                   at.rect.y0 * kCellsPerTile, min(at.rect.y1 * kCellsPerTile, cells_y)};
+            out.rects[i] = rect;
+            out.outlines[i] = make_outline(at.mean, at.projection.footprint, at.opacity);
+            for (int row = rect.y0; row < rect.y1; ++row) {
+                const int2 columns = row_cells(out.outlines[i], out.rects[i], row);
+                if (columns.y <= columns.x) continue;
+                count += columns.y - columns.x;
+                atomicAdd(steps + row * (cells_x + 1) + columns.x, 1);
+                atomicSub(steps + row * (cells_x + 1) + columns.y, 1);
+            }
+            if (count) {
+                Splat<T> splat = make_splat<geometry>(camera, camera.centre(), g, i, at);
+                if (peaks) splat.normal = make_peak(camera, g, i).b;   // the depth render needs no other spare room
+                out.splats[i] = splat;
+                out.keys[i] = depth_key(at.projection.p.z);
+            }
         }
-        if (count) {
-            Splat<T> splat = make_splat<geometry>(camera, camera.centre(), g, i, at);
-            if (peaks) splat.normal = make_peak(camera, g, i).b;   // the depth render's only need of a splat's spare room
-            splats[i] = splat;
-        }
+        out.touched[i] = count;
     }
-    touched[i] = count;
-    keys[i] = count ? depth_key(at.projection.p.z) : depth_key(T(1) / T(0));   // infinity: last
-}
-
-// Eight lanes per Gaussian, nearest first: each takes every eighth row.  ends: [N] sum of touched up to and with each
-// Gaussian of the order.
-template <class Key>
-__device__ void list_cells(const long long* order, const int* ends, const int* touched, const TileRect* rects,
-                           const Outline<T>* outlines, int count, int cells_x, Key* cell_of, int* gaussian_of) {
-    const long long k = thread_index() / kListLanes;
-    const int lane = threadIdx.x % kListLanes, i = k < count ? static_cast<int>(order[k]) : 0;
-    const int n = k < count ? touched[i] : 0;
-    const unsigned group = ((1u << kListLanes) - 1) << (threadIdx.x % 32 - lane);
-    if (n == 0) return;
-    int next = ends[k] - n;
-    for (int first = rects[i].y0; first < rects[i].y1; first += kListLanes) {
-        const int row = first + lane;
-        const int2 columns = row < rects[i].y1 ? row_cells(outlines[i], rects[i], row) : int2{0, 0};
-        const int length = max(0, columns.y - columns.x);
-        int end = length;
-        for (int step = 1; step < kListLanes; step *= 2) {
-            const int before = __shfl_up_sync(group, end, step, kListLanes);
-            if (lane >= step) end += before;
-        }
-        for (int j = 0; j < length; ++j) {
-            cell_of[next + end - length + j] = static_cast<Key>(row * cells_x + columns.x + j);
-            gaussian_of[next + end - length + j] = i;
-        }
-        next += __shfl_sync(group, end, kListLanes - 1, kListLanes);
-    }
-}
-
-// One thread per instance in the order of cells.  slot: where it stood before that sort.
-template <class Key>
-__device__ void find_cells(const Key* sorted, const long long* slot, const int* gaussian_of, int count, int cells,
-                           int* cell_begin, int* gaussian_out, int* slot_out) {
-    const long long k = thread_index();
-    if (k >= count) return;
-    const int here = sorted[k], before = k ? sorted[k - 1] : -1;
-    for (int cell = before + 1; cell <= here; ++cell) cell_begin[cell] = static_cast<int>(k);
-    if (k == count - 1)
-        for (int cell = here + 1; cell <= cells; ++cell) cell_begin[cell] = count;
-    slot_out[k] = static_cast<int>(slot[k]);
-    gaussian_out[k] = gaussian_of[slot[k]];
+    const int slot = claim(pairs, count);
+    if (i < g.count) out.slot[i] = slot;
 }
 
 }  // namespace
 
 KERNEL place_geometry(const T* means, const T* scales, const T* quats, const T* opacities, const T* sh_dc,
                       const T* sh_rest, int count, int rest, int sh_degree, const T* viewmat, const T* K, int width,
-                      int height, double low_pass, double near_plane, int* radii, int* touched,
-                      DepthKey* keys, TileRect* rects, Outline<T>* outlines,
-                      Splat<T>* splats) {
+                      int height, double low_pass, double near_plane, Placed placed, int* pairs, int* steps) {
     const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, nullptr};
-    place<true>(g, viewmat, K, width, height, T(low_pass), T(near_plane), false, radii, touched, keys, rects, outlines,
-                splats);
+    place<true>(g, viewmat, K, width, height, T(low_pass), T(near_plane), false, placed, pairs, steps);
 }
 
 // sh_dc may be null: no colours.  peaks: leave the depth peak's b in the place of the normal.
 KERNEL place_train(const T* means, const T* scales, const T* quats, const T* opacities, const T* sh_dc, const T* sh_rest,
                    int count, int rest, int sh_degree, const bool* cull, const T* viewmat, const T* K, int width,
-                   int height, double near_plane, bool peaks, int* radii, int* touched, DepthKey* keys,
-                   TileRect* rects, Outline<T>* outlines, Splat<T>* splats) {
+                   int height, double near_plane, bool peaks, Placed placed, int* pairs, int* steps) {
     const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, cull};
-    place<false>(g, viewmat, K, width, height, T(kTrainLowPass), T(near_plane), peaks, radii, touched, keys, rects,
-                 outlines, splats);
+    place<false>(g, viewmat, K, width, height, T(kTrainLowPass), T(near_plane), peaks, placed, pairs, steps);
 }
 
-KERNEL list_cells_16(const long long* order, const int* ends, const int* touched, const TileRect* rects,
-                     const Outline<T>* outlines, int count, int cells_x, short* cell_of, int* gaussian_of) {
-    list_cells(order, ends, touched, rects, outlines, count, cells_x, cell_of, gaussian_of);
+// One warp a row of cells: where each cell's list begins.  listed: [1] zero before.  end: the same, for list_cells.
+KERNEL begin_cells(const int* steps, int cells_x, int cells_y, int* listed, int* begin, int* end) {
+    const int row = static_cast<int>(thread_index() / 32), lane = threadIdx.x % 32;
+    if (row >= cells_y) return;
+    int level = 0;   // Gaussians on the cell before
+    for (int first = 0; first < cells_x; first += 32) {
+        const int column = first + lane;
+        int count = column < cells_x ? steps[row * (cells_x + 1) + column] : 0;
+        for (int step = 1; step < 32; step *= 2) {
+            const int before = __shfl_up_sync(kWholeWarp, count, step);
+            if (lane >= step) count += before;
+        }
+        count += level;
+        level = __shfl_sync(kWholeWarp, count, 31);
+        const int place = claim(listed, column < cells_x ? count : 0);
+        if (column < cells_x) begin[row * cells_x + column] = end[row * cells_x + column] = place;
+    }
 }
 
-KERNEL list_cells_32(const long long* order, const int* ends, const int* touched, const TileRect* rects,
-                     const Outline<T>* outlines, int count, int cells_x, int* cell_of, int* gaussian_of) {
-    list_cells(order, ends, touched, rects, outlines, count, cells_x, cell_of, gaussian_of);
-}
-
-KERNEL find_cells_16(const short* sorted, const long long* slot, const int* gaussian_of, int count, int cells,
-                     int* cell_begin, int* gaussian_out, int* slot_out) {
-    find_cells(sorted, slot, gaussian_of, count, cells, cell_begin, gaussian_out, slot_out);
-}
-
-KERNEL find_cells_32(const int* sorted, const long long* slot, const int* gaussian_of, int count, int cells,
-                     int* cell_begin, int* gaussian_out, int* slot_out) {
-    find_cells(sorted, slot, gaussian_of, count, cells, cell_begin, gaussian_out, slot_out);
+// Eight lanes per Gaussian: each takes every eighth row.  end: [cells] moves from each list's begin to its end.
+KERNEL list_cells(const int* touched, const int* slots, const DepthKey* keys, const TileRect* rects,
+                  const Outline<T>* outlines, int count, int cells_x, int* end, DepthKey* key_of, int* gaussian_of,
+                  int* slot_of) {
+    const long long i = thread_index() / kListLanes;
+    const int lane = threadIdx.x % kListLanes;
+    if (i >= count || touched[i] == 0) return;
+    const unsigned group = ((1u << kListLanes) - 1) << (threadIdx.x % 32 - lane);
+    const DepthKey key = keys[i];
+    int next = slots[i];
+    for (int first = rects[i].y0; first < rects[i].y1; first += kListLanes) {
+        const int row = first + lane;
+        const int2 columns = row < rects[i].y1 ? row_cells(outlines[i], rects[i], row) : int2{0, 0};
+        const int length = max(0, columns.y - columns.x);
+        int last = length;
+        for (int step = 1; step < kListLanes; step *= 2) {
+            const int before = __shfl_up_sync(group, last, step, kListLanes);
+            if (lane >= step) last += before;
+        }
+        for (int j = 0; j < length; ++j) {
+            const int place = atomicAdd(end + row * cells_x + columns.x + j, 1);
+            key_of[place] = key;
+            gaussian_of[place] = static_cast<int>(i);
+            slot_of[place] = next + last - length + j;
+        }
+        next += __shfl_sync(group, last, kListLanes - 1, kListLanes);
+    }
 }

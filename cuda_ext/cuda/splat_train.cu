@@ -33,10 +33,9 @@ __device__ bool all_ended(const T (&light)[kLanePixels]) {
 
 // area_max: [N] zeros, pixels in which the Gaussian has the largest weight.  drawn_end: [H, W] one past the last
 // instance drawn.
-KERNEL blend_train(const int* cell_begin, const int* gaussian, const Splat<T>* splats, const T* background, int width,
-                   int height, T* image, int* drawn_end, int* area_max) {
+KERNEL blend_train(Cells cells, const Splat<T>* splats, const T* background, int width, int height, T* image,
+                   int* drawn_end, int* area_max) {
     __shared__ Stage<T> stages[kCellWarps];
-    const Cells cells = {cell_begin, gaussian, nullptr};
     const LanePixels at(cells, width, height);
     T light[kLanePixels];
     Vec3<T> colour[kLanePixels];
@@ -77,10 +76,9 @@ KERNEL blend_train(const int* cell_begin, const int* gaussian, const Splat<T>* s
 }
 
 // Sums of the gradients of a cell's Gaussians, one row of 16 a slot.
-KERNEL blend_train_backward(const int* cell_begin, const int* gaussian, const int* slots, const Splat<T>* splats, int width,
-                            int height, const T* image, const int* drawn_end, const T* g_image, T* sums) {
+KERNEL blend_train_backward(Cells cells, const Splat<T>* splats, int width, int height, const T* image,
+                            const int* drawn_end, const T* g_image, T* sums) {
     __shared__ Stage<T> stages[kCellWarps];
-    const Cells cells = {cell_begin, gaussian, slots};
     const LanePixels at(cells, width, height);
     const long long pixels = static_cast<long long>(width) * height;
     T light[kLanePixels], remaining[kLanePixels];
@@ -138,10 +136,9 @@ KERNEL blend_train_backward(const int* cell_begin, const int* gaussian, const in
 }
 
 // weights: one a slot, zeros before.  area_proj, area_max: [N] zeros before, pixels drawn on and owned.
-KERNEL blend_stats(const int* cell_begin, const int* gaussian, const int* slots, const Splat<T>* splats, int width,
-                   int height, T* weights, int* area_proj, int* area_max) {
+KERNEL blend_stats(Cells cells, const Splat<T>* splats, int width, int height, T* weights, int* area_proj,
+                   int* area_max) {
     __shared__ Stage<T> stages[kCellWarps];
-    const Cells cells = {cell_begin, gaussian, slots};
     const LanePixels at(cells, width, height);
     T light[kLanePixels];
     Owner owner[kLanePixels];
@@ -174,11 +171,10 @@ KERNEL blend_stats(const int* cell_begin, const int* gaussian, const int* slots,
 }
 
 // The splats' normals hold the b of their depth peaks.
-KERNEL blend_depth(const int* cell_begin, const int* gaussian, const Splat<T>* splats, const T* means, const T* scales,
-                   const T* quats, int count, const T* viewmat, const T* K, int width, int height, int* index, T* points,
-                   T* depth, T* transmittance) {
+KERNEL blend_depth(Cells cells, const Splat<T>* splats, const T* means, const T* scales, const T* quats, int count,
+                   const T* viewmat, const T* K, int width, int height, int* index, T* points, T* depth,
+                   T* transmittance) {
     __shared__ Stage<T> stages[kCellWarps];
-    const Cells cells = {cell_begin, gaussian, nullptr};
     const LanePixels at(cells, width, height);
     const Camera<T> camera = make_camera(viewmat, K, width, height);
     T light[kLanePixels];
