@@ -11,7 +11,8 @@ import time
 
 import torch
 
-from milo.cuda_ext import splats
+from milo.cuda_ext import gof, splats
+from milo.cuda_ext.integration import RASTERIZERS, integrate_points
 
 GAUSSIANS, SIZE = 72_910, (1000, 561)
 
@@ -77,9 +78,19 @@ def times(rasterise, maps, leaves, view):
     return {"forward": forward, "backward": median_ms(backward)}
 
 
+def pivots(leaves):
+    """Nine points per Gaussian, as the mesh in the loop has them: within three standard deviations."""
+    means, sigma = leaves[:2]
+    generator = torch.Generator(device=means.device).manual_seed(2)
+    corners = torch.randn(len(means), 9, 3, generator=generator, device=means.device).sign()
+    return (means[:, None] + 3 * sigma[:, None] * corners).reshape(-1, 3).contiguous()
+
+
 ROWS = {
     "geometry, all maps": (splats.rasterize_geometry, ("image", "alpha", "expected_depth", "median_depth", "normal")),
     "geometry, colour": (splats.rasterize_geometry, ("image",)),
+    "GOF, all maps": (gof.rasterize_gof, ("image", "alpha", "median_depth", "normal")),
+    "GOF, colour": (gof.rasterize_gof, ("image",)),
     "training": (splats.rasterize_train, ("image",)),
 }
 
@@ -94,6 +105,11 @@ def main():
         arguments = (*leaves[:4], *view)
         print(f"  {'statistics':<20}forward {median_ms(lambda: splats.rasterize_stats(*arguments))[0]:6.3f}")
         print(f"  {'depth':<20}forward {median_ms(lambda: splats.rasterize_depth(*arguments))[0]:6.3f}")
+        points = pivots(leaves)
+        for name in RASTERIZERS:
+            row = f"opacity of points, {name}, {len(points)} points"
+            ms, _ = median_ms(lambda: integrate_points(points, *arguments, rasterizer=name))  # noqa: B023
+            print(f"  {row:<50}{ms:6.3f}")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from .arguments import kernel_ready
 from .drivers import driver
 from .splats import (
     GeometryRender,
@@ -91,7 +92,7 @@ class _Gof(torch.autograd.Function):
         grads = empty_gradients(saved, ctx.needs_input_grad)
         ctx.frame.backward(
             *saved, ctx.sh_degree, image, alpha, depth, normal,
-            gradient_or_zeros(g_image, image), gradient_or_zeros(g_alpha, alpha),
+            gradient_or_zeros(g_image, image), None if g_alpha is None else kernel_ready(g_alpha),
             *((None, None) if no_planes else (gradient_or_zeros(g, like) for g, like in planes)),
             *grads,
         )  # fmt: skip

@@ -88,12 +88,12 @@ void bind_gof(nb::module_& m, const char* name) {
             })
         .def("backward", [](const Frame& frame, In<T> means, In<T> scales, In<T> quats, In<T> opacities, In<T> sh_dc,
                             In<T> sh_rest, int sh_degree, In<T> image, In<T> alpha, In<T> depth, In<T> normal,
-                            In<T> g_image, In<T> g_alpha, MaybeIn<T> g_depth, MaybeIn<T> g_normal, Out<T> g_means,
+                            In<T> g_image, MaybeIn<T> g_alpha, MaybeIn<T> g_depth, MaybeIn<T> g_normal, Out<T> g_means,
                             Out<T> g_scales, Out<T> g_quats, Out<T> g_opacities, Out<T> g_sh_dc, Out<T> g_sh_rest,
                             MaybeOut<T> g_screen) {
             const Gaussians<T> g = gaussians(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree);
             const GofImages<const T> images = {image.data(), alpha.data(), depth.data(), normal.data()};
-            const GofImageGrads<T> grads = {g_image.data(), g_alpha.data(), data_or_null(g_depth),
+            const GofImageGrads<T> grads = {g_image.data(), data_or_null(g_alpha), data_or_null(g_depth),
                                             data_or_null(g_normal)};
             const GaussianGrads<T> out = {g_means.data(), g_scales.data(), g_quats.data(), g_opacities.data(),
                                           g_sh_dc.data(), g_sh_rest.data(), data_or_null(g_screen)};

@@ -142,10 +142,11 @@ void GofFrame<T>::blend_tile_backward(int tile, const GofImages<const T>& images
             *s.red.at(x, y) = g.x;
             *s.green.at(x, y) = g.y;
             *s.blue.at(x, y) = g.z;
-            *s.alpha.at(x, y) = grads.alpha[o];
+            const T g_alpha = grads.alpha ? grads.alpha[o] : T(0);
+            *s.alpha.at(x, y) = g_alpha;
             // The normal contributes nothing to the total: scaling all weights together does not change it.
             *s.remaining.at(x, y) = g.x * images.image[o] + g.y * images.image[o + pixels] +
-                                    g.z * images.image[o + 2 * pixels] + grads.alpha[o] * (T(1) - transmittance_[o]);
+                                    g.z * images.image[o + 2 * pixels] + g_alpha * (T(1) - transmittance_[o]);
         }
         if constexpr (planes) {
             MILO_INDEPENDENT

@@ -11,7 +11,7 @@ struct GofImages {
     T *image, *alpha, *depth, *normal;   // [3,H,W] [H,W] [H,W] [3,H,W]
 };
 
-// The same arrays for gradients; those of depth and normal may be null (both together), meaning zero.
+// The same arrays for gradients; that of alpha may be null, and those of depth and normal together, meaning zero.
 template <class T>
 struct GofImageGrads {
     const T *image, *alpha, *depth, *normal;

@@ -14,10 +14,11 @@ from .depth_normals import (
 )
 from .filter3d import least_depth
 from .fusion import carve_labels, fuse_colors, fuse_depth
+from .gof import GofFrame
+from .integration import integrate_points
 from .mesh_losses import view_loss, view_loss_backward
 from .neighbours import mean_sq_distance, nearest
 from .pivots import field, field_backward, pivots, pivots_backward
-from .splats import GeometryFrame, TrainFrame, splat_depth, splat_stats
 from .splats import GeometryFrame, TrainFrame, place_geometry, splat_depth, splat_stats
 from .ssim import image_distance, image_distance_backward
 from .tets import find_crossings, march_backward, unique_edges
@@ -37,14 +38,16 @@ from .triangles import (
 )
 
 GeometryFrame32 = GeometryFrame64 = GeometryFrame
+GofFrame32 = GofFrame64 = GofFrame
 TrainFrame32 = TrainFrame64 = TrainFrame
 
 __all__ = [
-    "GeometryFrame32", "GeometryFrame64", "TrainFrame32", "TrainFrame64", "antialias", "antialias_backward",
-    "carve_labels", "depth_normals", "depth_normals_backward", "face_depth", "face_depth_backward", "face_normals",
-    "face_normals_backward", "field", "field_backward", "find_crossings", "fuse_colors", "fuse_depth",
-    "image_distance", "image_distance_backward", "interpolate", "interpolate_backward", "least_depth", "march",
-    "march_backward", "mean_sq_distance", "mesh_maps", "mesh_maps_backward", "nearest", "normal_agreement",
-    "normal_agreement_backward", "pivots", "pivots_backward", "place_geometry", "silhouette_pairs",
-    "sparse_adam_step", "splat_depth", "splat_stats", "unique_edges", "view_loss", "view_loss_backward", "visibility",
+    "GeometryFrame32", "GeometryFrame64", "GofFrame32", "GofFrame64", "TrainFrame32", "TrainFrame64", "antialias",
+    "antialias_backward", "carve_labels", "depth_normals", "depth_normals_backward", "face_depth",
+    "face_depth_backward", "face_normals", "face_normals_backward", "field", "field_backward", "find_crossings",
+    "fuse_colors", "fuse_depth", "image_distance", "image_distance_backward", "integrate_points", "interpolate",
+    "interpolate_backward", "least_depth", "march_backward", "mean_sq_distance", "mesh_maps",
+    "mesh_maps_backward", "nearest", "normal_agreement", "normal_agreement_backward", "pivots", "pivots_backward",
+    "place_geometry", "silhouette_pairs", "sparse_adam_step", "splat_depth", "splat_stats", "unique_edges", "view_loss",
+    "view_loss_backward", "visibility",
 ]  # fmt: skip

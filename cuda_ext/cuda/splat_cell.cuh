@@ -38,14 +38,14 @@ struct LanePixels {
     __device__ long long offset(int p, int width) const { return static_cast<long long>(row(p)) * width + x; }
 };
 
-// The next 32 splats of a list, seen by the whole warp.
-template <class T>
+// The next 32 splats of a list, seen by the whole warp.  S: Splat, or another record of that size.
+template <class S>
 struct Stage {
-    Splat<T> splat[32];
+    S splat[32];
     int gaussian[32], slot[32];
 
-    __device__ void fill(const Cells& cells, const Splat<T>* splats, int first, int last) {
-        constexpr int chunks = sizeof(Splat<T>) / sizeof(float4), at_once = 32 / chunks;
+    __device__ void fill(const Cells& cells, const S* splats, int first, int last) {
+        constexpr int chunks = sizeof(S) / sizeof(float4), at_once = 32 / chunks;
         const int lane = threadIdx.x % 32, count = min(32, last - first);
         const int mine = lane < count ? cells.gaussian[first + lane] : 0;
         __syncwarp();   // all have read the last batch
@@ -64,8 +64,8 @@ struct Stage {
 };
 
 // visit(splat, position, gaussian, slot), nearest first, until `ended()` is true in every lane.
-template <class T, class Ended, class Visit>
-__device__ __forceinline__ void walk_cell(Stage<T>& stage, const Cells& cells, const Splat<T>* splats, int first,
+template <class S, class Ended, class Visit>
+__device__ __forceinline__ void walk_cell(Stage<S>& stage, const Cells& cells, const S* splats, int first,
                                           int last, Ended ended, Visit visit) {
     for (int batch = first; batch < last; batch += 32) {
         if (__all_sync(kWholeWarp, ended())) return;

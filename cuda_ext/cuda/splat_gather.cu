@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Backward pass per Gaussian: its slots are added in a fixed order, then carried back to its parameters.
 #include "common.cuh"
-#include "splat_backward.h"
+#include "gof.h"
 
 using namespace milo;
 
@@ -43,7 +43,7 @@ __device__ void copy_rows(Row* to, const Row* from, int size) {
 
 // One thread per Gaussian.  The block's rows of spherical harmonics pass through dynamic shared memory, where their
 // gradients take their place: threads that each walk a row of 45 numbers touch a line of memory per number.
-template <bool geometry>
+template <Raster raster>
 __device__ void gaussian_gradients(Gaussians<T> g, const int* touched, const T* totals, const T* viewmat, const T* K,
                                    int width, int height, T low_pass, GaussianGrads<T> out) {
     extern __shared__ __align__(16) char shared[];
@@ -65,7 +65,7 @@ __device__ void gaussian_gradients(Gaussians<T> g, const int* touched, const T* 
         const Camera<T> camera = make_camera(viewmat, K, width, height);
         T sum[kSums];
         for (int c = 0; c < kSums; ++c) sum[c] = totals[(first + local) * kSums + c];
-        gaussian_backward<geometry>(camera, camera.centre(), g, low_pass, local, sum, out);
+        backward_to_gaussian<raster>(camera, camera.centre(), g, low_pass, local, sum, out);
     } else if (local < count) {
         write_no_gradients(out, local, g.rest);
     }
@@ -80,8 +80,17 @@ KERNEL geometry_gradients(const T* means, const T* scales, const T* quats, const
                           const T* viewmat, const T* K, int width, int height, double low_pass, T* g_means, T* g_scales,
                           T* g_quats, T* g_opacities, T* g_sh_dc, T* g_sh_rest, T* g_screen) {
     const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, nullptr};
-    gaussian_gradients<true>(g, touched, totals, viewmat, K, width, height, T(low_pass),
-                             {g_means, g_scales, g_quats, g_opacities, g_sh_dc, g_sh_rest, g_screen});
+    gaussian_gradients<Raster::geometry>(g, touched, totals, viewmat, K, width, height, T(low_pass),
+                                         {g_means, g_scales, g_quats, g_opacities, g_sh_dc, g_sh_rest, g_screen});
+}
+
+KERNEL gof_gradients(const T* means, const T* scales, const T* quats, const T* opacities, const T* sh_dc,
+                     const T* sh_rest, int count, int rest, int sh_degree, const int* touched, const T* totals,
+                     const T* viewmat, const T* K, int width, int height, double low_pass, T* g_means, T* g_scales,
+                     T* g_quats, T* g_opacities, T* g_sh_dc, T* g_sh_rest, T* g_screen) {
+    const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, nullptr};
+    gaussian_gradients<Raster::gof>(g, touched, totals, viewmat, K, width, height, T(low_pass),
+                                    {g_means, g_scales, g_quats, g_opacities, g_sh_dc, g_sh_rest, g_screen});
 }
 
 KERNEL train_gradients(const T* means, const T* scales, const T* quats, const T* opacities, const T* sh_dc,
@@ -89,8 +98,8 @@ KERNEL train_gradients(const T* means, const T* scales, const T* quats, const T*
                        const T* viewmat, const T* K, int width, int height, T* g_means, T* g_scales, T* g_quats,
                        T* g_opacities, T* g_sh_dc, T* g_sh_rest, T* g_screen) {
     const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, nullptr};
-    gaussian_gradients<false>(g, touched, totals, viewmat, K, width, height, T(kTrainLowPass),
-                              {g_means, g_scales, g_quats, g_opacities, g_sh_dc, g_sh_rest, g_screen});
+    gaussian_gradients<Raster::training>(g, touched, totals, viewmat, K, width, height, T(kTrainLowPass),
+                                         {g_means, g_scales, g_quats, g_opacities, g_sh_dc, g_sh_rest, g_screen});
 }
 
 // sums: [N], of one value a slot.  One thread per Gaussian.

@@ -18,8 +18,8 @@ __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const
                                const T* transmittance, const T* normal_length, const int* median_at,
                                const int* drawn_end, const T* g_image, const T* g_alpha_image, const T* g_expected,
                                const T* g_median, const T* g_normal, bool absolute, T* sums) {
-    __shared__ Stage<T> stages[kCellWarps];
-    Stage<T>& stage = stages[threadIdx.x / 32];
+    __shared__ Stage<Splat<T>> stages[kCellWarps];
+    Stage<Splat<T>>& stage = stages[threadIdx.x / 32];
     const LanePixels at(cells, width, height);
     const Camera<T> camera = make_camera(viewmat, K, width, height);
     const long long pixels = static_cast<long long>(width) * height;
@@ -113,7 +113,7 @@ __device__ void blend_backward(const Cells& cells, const Splat<T>* splats, const
 KERNEL blend_geometry(Cells cells, const Splat<T>* splats, const T* viewmat, const T* K, const T* background, int width,
                       int height, T* image, T* alpha, T* expected, T* median, T* normal, T* transmittance,
                       T* normal_length, int* median_at, int* drawn_end) {
-    __shared__ Stage<T> stages[kCellWarps];
+    __shared__ Stage<Splat<T>> stages[kCellWarps];
     const LanePixels at(cells, width, height);
     const Camera<T> camera = make_camera(viewmat, K, width, height);
     T light[kLanePixels], distance[kLanePixels], median_distance[kLanePixels];

@@ -3,6 +3,7 @@
 // A pair (Gaussian, cell) has a slot, in an order by Gaussian, and a place in its cell's list.  Where a Gaussian's slots
 // and a cell's list begin is drawn from counters and differs from run to run; what is made of them does not.
 // spec: rasterization.md 1.4 - 1.9, 9.2 (4), 9.3
+#include "point_opacity.h"
 #include "splat_cell.cuh"
 
 using namespace milo;
@@ -39,20 +40,21 @@ __device__ int claim(int* counter, int count) {
     return __shfl_sync(kWholeWarp, base, 31) + end - count;
 }
 
-// What is kept of a Gaussian, and what only the lists need.
+// What is kept of a Gaussian, and what only the lists need.  S: what is drawn of it.
+template <class S>
 struct Placed {
     int *radii, *touched, *slot;   // slot: its first
-    Splat<T>* splats;
+    S* splats;
     DepthKey* keys;
     TileRect* rects;
     Outline<T>* outlines;
 };
 
 // pairs: [1] zero before.  steps: [rows of cells, cells_x + 1] zeros before, +1 where a Gaussian's cells of a row begin
-// and -1 behind them.
-template <bool geometry>
+// and -1 behind them.  make(camera, i, placement): what is drawn of Gaussian i; outline(splat, placement): where.
+template <bool geometry, class S, class Make, class MakeOutline>
 __device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int width, int height, T low_pass,
-                      T near_plane, bool peaks, const Placed& out, int* pairs, int* steps) {
+                      T near_plane, const Placed<S>& out, int* pairs, int* steps, Make make, MakeOutline outline) {
     const long long i = thread_index();
     int count = 0;
     if (i < g.count) {
@@ -64,7 +66,8 @@ __device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int w
             const TileRect rect = {at.rect.x0 * kCellsPerTile, min(at.rect.x1 * kCellsPerTile, cells_x),
                                    at.rect.y0 * kCellsPerTile, min(at.rect.y1 * kCellsPerTile, cells_y)};
             out.rects[i] = rect;
-            out.outlines[i] = make_outline(at.mean, at.projection.footprint, at.opacity);
+            const S splat = make(camera, i, at);
+            out.outlines[i] = outline(splat, at);
             for (int row = rect.y0; row < rect.y1; ++row) {
                 const int2 columns = row_cells(out.outlines[i], out.rects[i], row);
                 if (columns.y <= columns.x) continue;
@@ -73,8 +76,6 @@ __device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int w
                 atomicSub(steps + row * (cells_x + 1) + columns.y, 1);
             }
             if (count) {
-                Splat<T> splat = make_splat<geometry>(camera, camera.centre(), g, i, at);
-                if (peaks) splat.normal = make_peak(camera, g, i).b;   // the depth render needs no other spare room
                 out.splats[i] = splat;
                 out.keys[i] = depth_key(at.projection.p.z);
             }
@@ -85,21 +86,77 @@ __device__ void place(const Gaussians<T>& g, const T* viewmat, const T* K, int w
     if (i < g.count) out.slot[i] = slot;
 }
 
+__device__ Outline<T> footprint_outline(const Splat<T>&, const Placement<T>& at) {
+    return make_outline(at.mean, at.projection.footprint, at.opacity);
+}
+
+template <class Probe>
+__device__ void place_probes(const Gaussians<T>& g, const T* viewmat, const T* K, int width, int height, T near_plane,
+                             const Placed<Probe>& placed, int* pairs, int* steps) {
+    place<true>(
+        g, viewmat, K, width, height, T(0), near_plane, placed, pairs, steps,
+        [&](const Camera<T>& camera, long long i, const Placement<T>& at) {
+            return make_probe(camera, g, i, at, static_cast<Probe*>(nullptr));
+        },
+        [](const Probe& probe, const Placement<T>& at) { return probe_outline(probe, at); });
+}
+
 }  // namespace
 
 KERNEL place_geometry(const T* means, const T* scales, const T* quats, const T* opacities, const T* sh_dc,
                       const T* sh_rest, int count, int rest, int sh_degree, const T* viewmat, const T* K, int width,
-                      int height, double low_pass, double near_plane, Placed placed, int* pairs, int* steps) {
+                      int height, double low_pass, double near_plane, Placed<Splat<T>> placed, int* pairs, int* steps) {
     const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, nullptr};
-    place<true>(g, viewmat, K, width, height, T(low_pass), T(near_plane), false, placed, pairs, steps);
+    place<true>(
+        g, viewmat, K, width, height, T(low_pass), T(near_plane), placed, pairs, steps,
+        [&](const Camera<T>& camera, long long i, const Placement<T>& at) {
+            return make_splat<true>(camera, camera.centre(), g, i, at);
+        },
+        footprint_outline);
 }
 
 // sh_dc may be null: no colours.  peaks: leave the depth peak's b in the place of the normal.
 KERNEL place_train(const T* means, const T* scales, const T* quats, const T* opacities, const T* sh_dc, const T* sh_rest,
                    int count, int rest, int sh_degree, const bool* cull, const T* viewmat, const T* K, int width,
-                   int height, double near_plane, bool peaks, Placed placed, int* pairs, int* steps) {
+                   int height, double near_plane, bool peaks, Placed<Splat<T>> placed, int* pairs, int* steps) {
     const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, cull};
-    place<false>(g, viewmat, K, width, height, T(kTrainLowPass), T(near_plane), peaks, placed, pairs, steps);
+    place<false>(
+        g, viewmat, K, width, height, T(kTrainLowPass), T(near_plane), placed, pairs, steps,
+        [&](const Camera<T>& camera, long long i, const Placement<T>& at) {
+            Splat<T> splat = make_splat<false>(camera, camera.centre(), g, i, at);
+            if (peaks) splat.normal = make_peak(camera, g, i).b;   // the depth render needs no other spare room
+            return splat;
+        },
+        footprint_outline);
+}
+
+KERNEL place_gof(const T* means, const T* scales, const T* quats, const T* opacities, const T* sh_dc, const T* sh_rest,
+                 int count, int rest, int sh_degree, const T* viewmat, const T* K, int width, int height,
+                 double low_pass, double near_plane, Placed<GofSplat<T>> placed, int* pairs, int* steps) {
+    const Gaussians<T> g = {count, means, scales, quats, opacities, sh_dc, sh_rest, rest, sh_degree, nullptr};
+    place<true>(
+        g, viewmat, K, width, height, T(low_pass), T(near_plane), placed, pairs, steps,
+        [&](const Camera<T>& camera, long long i, const Placement<T>& at) {
+            return make_gof_splat(camera, camera.centre(), g, i, at);
+        },
+        [](const GofSplat<T>& splat, const Placement<T>& at) {
+            return make_gof_outline(splat, at.opacity, T(kPixelSlack));
+        });
+}
+
+// For the opacity of points; without colours.
+KERNEL place_radegs_probes(const T* means, const T* scales, const T* quats, const T* opacities, const T*, const T*,
+                           int count, int, int, const T* viewmat, const T* K, int width, int height, double near_plane,
+                           Placed<RadeProbe<T>> placed, int* pairs, int* steps) {
+    const Gaussians<T> g = {count, means, scales, quats, opacities, nullptr, nullptr, 0, 0, nullptr};
+    place_probes(g, viewmat, K, width, height, T(near_plane), placed, pairs, steps);
+}
+
+KERNEL place_gof_probes(const T* means, const T* scales, const T* quats, const T* opacities, const T*, const T*,
+                        int count, int, int, const T* viewmat, const T* K, int width, int height, double near_plane,
+                        Placed<GofSplat<T>> placed, int* pairs, int* steps) {
+    const Gaussians<T> g = {count, means, scales, quats, opacities, nullptr, nullptr, 0, 0, nullptr};
+    place_probes(g, viewmat, K, width, height, T(near_plane), placed, pairs, steps);
 }
 
 // One warp a row of cells: where each cell's list begins.  listed: [1] zero before.  end: the same, for list_cells.

@@ -35,7 +35,7 @@ __device__ bool all_ended(const T (&light)[kLanePixels]) {
 // instance drawn.
 KERNEL blend_train(Cells cells, const Splat<T>* splats, const T* background, int width, int height, T* image,
                    int* drawn_end, int* area_max) {
-    __shared__ Stage<T> stages[kCellWarps];
+    __shared__ Stage<Splat<T>> stages[kCellWarps];
     const LanePixels at(cells, width, height);
     T light[kLanePixels];
     Vec3<T> colour[kLanePixels];
@@ -78,7 +78,7 @@ KERNEL blend_train(Cells cells, const Splat<T>* splats, const T* background, int
 // Sums of the gradients of a cell's Gaussians, one row of 16 a slot.
 KERNEL blend_train_backward(Cells cells, const Splat<T>* splats, int width, int height, const T* image,
                             const int* drawn_end, const T* g_image, T* sums) {
-    __shared__ Stage<T> stages[kCellWarps];
+    __shared__ Stage<Splat<T>> stages[kCellWarps];
     const LanePixels at(cells, width, height);
     const long long pixels = static_cast<long long>(width) * height;
     T light[kLanePixels], remaining[kLanePixels];
@@ -138,7 +138,7 @@ KERNEL blend_train_backward(Cells cells, const Splat<T>* splats, int width, int 
 // weights: one a slot, zeros before.  area_proj, area_max: [N] zeros before, pixels drawn on and owned.
 KERNEL blend_stats(Cells cells, const Splat<T>* splats, int width, int height, T* weights, int* area_proj,
                    int* area_max) {
-    __shared__ Stage<T> stages[kCellWarps];
+    __shared__ Stage<Splat<T>> stages[kCellWarps];
     const LanePixels at(cells, width, height);
     T light[kLanePixels];
     Owner owner[kLanePixels];
@@ -174,7 +174,7 @@ KERNEL blend_stats(Cells cells, const Splat<T>* splats, int width, int height, T
 KERNEL blend_depth(Cells cells, const Splat<T>* splats, const T* means, const T* scales, const T* quats, int count,
                    const T* viewmat, const T* K, int width, int height, int* index, T* points, T* depth,
                    T* transmittance) {
-    __shared__ Stage<T> stages[kCellWarps];
+    __shared__ Stage<Splat<T>> stages[kCellWarps];
     const LanePixels at(cells, width, height);
     const Camera<T> camera = make_camera(viewmat, K, width, height);
     T light[kLanePixels];

@@ -77,7 +77,11 @@ class PlacedScene:
     def blend(self, source: str, kernel: str, *args) -> None:
         """One warp per cell. args: behind the cells and the splats."""
         grid = blocks(self.cells, _CELL_WARPS)
-        self._kernels(source).launch(kernel, grid, 32 * _CELL_WARPS, self._cells, self.splats, *args)
+        self._kernels(source).launch(kernel, grid, 32 * _CELL_WARPS, *self.lists(), *args)
+
+    def lists(self) -> tuple:
+        """The cells and the splats, as kernels take them."""
+        return self._cells, self.splats
 
     def slots(self) -> Tensor:
         return self.means.new_empty(self.num_pairs, _SUMS)
@@ -92,12 +96,12 @@ class PlacedScene:
             "add_slots", blocks(32 * count, 256), 256, self.first_slot, self.touched, slots, count, totals
         )
         kernels.launch(
-            kernel, blocks(count, threads), threads, *_counted(gaussians, sh_degree), self.touched, totals,
+            kernel, blocks(count, threads), threads, *counted(gaussians, sh_degree), self.touched, totals,
             self.viewmat, self.K, self.width, self.height, *options, *grads, shared=shared,
         )  # fmt: skip
 
 
-def _counted(gaussians: tuple, sh_degree: int = 0) -> tuple:
+def counted(gaussians: tuple, sh_degree: int = 0) -> tuple:
     """Arrays and sizes of Gaussians as kernels take them; without colours if there are only four arrays."""
     if len(gaussians) == 4:
         return (*gaussians, None, None, len(gaussians[0]), 0, 0)
@@ -108,7 +112,7 @@ def place_geometry(
     means, scales, quats, opacities, sh_dc, sh_rest, sh_degree, viewmat, K, height, width, kernel_size, near, radii
 ):
     """The Gaussians as GeometryFrame.render takes them."""
-    gaussians = _counted((means, scales, quats, opacities, sh_dc, sh_rest), sh_degree)
+    gaussians = counted((means, scales, quats, opacities, sh_dc, sh_rest), sh_degree)
     return PlacedScene("place_geometry", gaussians, viewmat, K, height, width, (kernel_size, near), radii)
 
 
@@ -164,7 +168,7 @@ class TrainFrame:
         area_max.zero_()
         gaussians = (means, scales, quats, opacities, sh_dc, sh_rest)
         frame.scene = scene = _train_scene(
-            _counted(gaussians, sh_degree), cull, viewmat, K, height, width, near, False, radii
+            counted(gaussians, sh_degree), cull, viewmat, K, height, width, near, False, radii
         )
         scene.blend("splat_train.cu", "blend_train", background, width, height, image, frame.drawn_end, area_max)
         return frame
@@ -181,7 +185,7 @@ class TrainFrame:
 def splat_stats(
     means, scales, quats, opacities, cull, viewmat, K, height, width, near, radii, accum_weights, area_proj, area_max
 ):
-    gaussians = _counted((means, scales, quats, opacities))
+    gaussians = counted((means, scales, quats, opacities))
     scene = _train_scene(gaussians, cull, viewmat, K, height, width, near, False, radii)
     weights = means.new_zeros(scene.num_pairs)
     area_proj.zero_()
@@ -196,7 +200,7 @@ def splat_stats(
 def splat_depth(
     means, scales, quats, opacities, cull, viewmat, K, height, width, near, index, points, depth, transmittance
 ):
-    gaussians = _counted((means, scales, quats, opacities))
+    gaussians = counted((means, scales, quats, opacities))
     radii = torch.empty(len(means), dtype=torch.int32, device=means.device)
     scene = _train_scene(gaussians, cull, viewmat, K, height, width, near, True, radii)
     scene.blend(
