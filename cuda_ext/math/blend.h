@@ -55,6 +55,16 @@ MILO_HD V quotient(V a, V b) { return a / b; }
 __device__ __forceinline__ float quotient(float a, float b) { return __fdividef(a, b); }
 #endif
 
+// To some units in the last place on a GPU, where division and roots would cost more than all the rest.
+template <class V>
+MILO_HD V reciprocal(V a) { return V(1) / a; }
+template <class V>
+MILO_HD V inverse_root(V a) { return V(1) / square_root(a); }
+#ifdef __CUDA_ARCH__
+__device__ __forceinline__ float reciprocal(float a) { return __fdividef(1.f, a); }
+__device__ __forceinline__ float inverse_root(float a) { return rsqrtf(a); }
+#endif
+
 // A pixel that has ended keeps its transmittance with a minus sign, so that one number holds the whole state.
 template <class V>
 struct BlendStep {

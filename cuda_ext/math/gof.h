@@ -110,7 +110,7 @@ MILO_HD GofRay<V> gof_ray(const GofSplat<T>& splat, V dx, V dy) {
     ray.y = V(splat.white.y) + ray.v;
     const T z2 = splat.white.z * splat.white.z;
     ray.square = ray.x * ray.x + ray.y * ray.y + V(z2);
-    ray.inverse = V(T(1)) / ray.square;
+    ray.inverse = reciprocal(ray.square);
     const V across = V(splat.white.x) * ray.v - V(splat.white.y) * ray.u;
     ray.along = (V(splat.white.x) * ray.x + V(splat.white.y) * ray.y + V(z2)) * ray.inverse;
     ray.exponent2 = (V(z2) * (ray.u * ray.u + ray.v * ray.v) + across * across) * ray.inverse;
@@ -139,7 +139,7 @@ MILO_HD GofNormal<V> gof_normal(const Camera<T>& camera, const GofSplat<T>& spla
     const V y = V(-camera.fy * splat.uy) * ray.x + V(-camera.fy * splat.vy) * ray.y;
     const V z = ray.square - x * X - y * Y;
     const T depth2 = splat.depth * splat.depth;
-    const V inverse = V(T(1)) / square_root(x * x + y * y + z * z + V(T(kGofNormalFloor) * depth2 * depth2));
+    const V inverse = inverse_root(x * x + y * y + z * z + V(T(kGofNormalFloor) * depth2 * depth2));
     return {-inverse * x, -inverse * y, -inverse * z, inverse};
 }
 
