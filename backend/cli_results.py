@@ -53,7 +53,7 @@ def render(
     """Render a run: splats, shaded mesh and normals of every view, and a contact sheet."""
     if views not in ("test", "train"):
         raise ValueError(f"--views {views}: choose test or train.")
-    require_run(run)
+    _require(run)
     from milo.backend.evaluation.run_pictures import make_pictures
 
     from . import console
@@ -76,7 +76,7 @@ def evaluate(
 ) -> None:
     """PSNR, SSIM and LPIPS of splats and mesh on the held-out views, and the mesh's score against ground truth; writes
     RUN/evaluation.json."""
-    require_run(run)
+    _require(run)
     if nvs not in (None, "corrected", "parity"):
         raise ValueError(f"--mesh-nvs {nvs}: choose corrected or parity.")
     device = choose_device(device)
@@ -151,3 +151,9 @@ def score_dtu(
     report = dtu(mesh, data, scene, scan, output)
     console.say(f"scan {report['scan']}: accuracy {report['mean_d2s']:.3f} mm  completeness "
                 f"{report['mean_s2d']:.3f} mm  Chamfer {report['overall']:.3f} mm")
+
+
+def _require(run: Path) -> None:
+    """Refuse what is neither a run nor a folder of 3DGS before anything heavy is imported."""
+    if not (run / "point_cloud").is_dir():
+        require_run(run)

@@ -11,12 +11,19 @@ import torch
 from torch import Tensor
 
 from milo.backend.config import Config
+from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import read_mesh
 from milo.backend.data.runs import config_of, require_run, scene_of
 from milo.backend.data.scene import Scene, View, load_scene
+from milo.backend.data.splat_folder import latest_splats
+from milo.backend.extraction.source import configuration_of_folder
 from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.scale import SceneScale, scene_scale
 from milo.backend.rendering.splats import Splats, render_view
+
+# What a folder of 3DGS or of the reference may have as its mesh, the best first.
+MESHES = ("mesh.ply", "mesh_learnable_sdf.ply", "mesh_integration_sdf.ply", "mesh_depth_fusion_sdf.ply",
+          "mesh_depth_fusion.ply", "mesh_integration.ply", "mesh_tsdf.ply")
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +67,7 @@ def open_run(path: str | Path, scene: str | Path | None = None, device: str | to
     """Read a run's folder.
 
     Args:
-        path: the folder.
+        path: the folder; one of 3DGS or of the reference will do, once there is a mesh in it.
         scene: the scene's folder; where the run found it if None.
         device: where its splats and its views shall be; the mesh is arrays.
 
@@ -68,8 +75,16 @@ def open_run(path: str | Path, scene: str | Path | None = None, device: str | to
         SceneError: the run is not finished, or its scene is not where it was.
     """
     path = Path(path)
-    require_run(path, "splats.ply", "mesh.ply")
-    config = config_of(path)
-    loaded = load_scene(scene or scene_of(path), config.data).to(device)
-    splats = load_gaussians(path / "splats.ply").splats().detach().to(device)
-    return FinishedRun(path, config, loaded, splats, *read_mesh(path / "mesh.ply"))
+    splats, mesh = latest_splats(path), path / "mesh.ply"
+    if splats is not None and not (path / "config.json").is_file():
+        config, scene = configuration_of_folder(path, None if scene is None else Path(scene))
+        if scene.is_file():
+            raise SceneError(path, "the photos of its scene are not there", "Give the scene's folder with --scene")
+        mesh = next((path / name for name in MESHES if (path / name).is_file()), None)
+        if mesh is None:
+            raise SceneError(path, f"there is no mesh in it ({', '.join(MESHES)})", "Run `milo extract` on it first")
+    else:
+        require_run(path, "splats.ply", "mesh.ply")
+        config, scene, splats = config_of(path), scene or scene_of(path), path / "splats.ply"
+    loaded = load_scene(scene, config.data).to(device)
+    return FinishedRun(path, config, loaded, load_gaussians(splats).splats().detach().to(device), *read_mesh(mesh))

@@ -50,7 +50,7 @@ def open_source(path: str | Path, scene: str | Path | None = None, overrides: It
         config = load_config([], {"data.holdout": False})
         output = path.with_name(f"{path.stem}_mesh.ply")
     elif splats is not None and not (path / "config.json").is_file():
-        config, scene = _of_folder(path, scene)
+        config, scene = configuration_of_folder(path, scene)
         path, output = splats, path / "mesh.ply"
     else:
         require_run(path, "splats.ply")
@@ -70,8 +70,8 @@ def open_source(path: str | Path, scene: str | Path | None = None, overrides: It
     return Source(activated, logits, views, config, scene_scale(config, extent), output)
 
 
-def _of_folder(path: Path, scene: Path | None) -> tuple[Config, Path]:
-    """Configuration and scene of a folder of 3DGS."""
+def configuration_of_folder(path: Path, scene: Path | None) -> tuple[Config, Path]:
+    """Configuration and scene of a folder of 3DGS; the scene is its cameras.json where the photos are gone."""
     arguments = read_arguments(path)
     settings = {"data.holdout": bool(arguments.get("eval", False)),
                 "data.white_background": bool(arguments.get("white_background", False))}

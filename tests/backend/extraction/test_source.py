@@ -16,6 +16,7 @@ from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import SplatColumns, read_mesh, read_splats, write_splats
 from milo.backend.data.scene import load_scene
 from milo.backend.data.splat_folder import camera_records
+from milo.backend.evaluation.finished_run import open_run
 from milo.backend.extraction.extract import ExtractionStopped, extract
 from milo.backend.extraction.source import open_source
 
@@ -65,6 +66,17 @@ def test_a_folder_of_the_reference(folder):
     assert len(source.views) == 40 and source.config.data.holdout and source.output == folder / "mesh_depth_fusion.ply"
     assert (source.logits[1] == 3).all() and not source.logits[0].any()           # base + shift
     assert float(source.splats.scales[0, 0]) == pytest.approx(np.hypot(0.04, 0.01), rel=1e-4)
+
+
+def test_a_folder_of_the_reference_is_evaluated(folder):
+    with pytest.raises(SceneError, match="milo extract"):
+        open_run(folder)
+    extract(folder, folder / "mesh_learnable_sdf.ply", SMALL)
+    run = open_run(folder)
+    assert len(run.scene.test) == 8 and len(run.verts) > 300 and run.colors is not None
+    (folder / "cfg_args").unlink()
+    with pytest.raises(SceneError, match="photos of its scene"):
+        open_run(folder)
 
 
 def test_without_photos_the_splats_give_the_colours(folder):
