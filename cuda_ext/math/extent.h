@@ -103,6 +103,12 @@ MILO_HD Outline<T> boundless_outline(T slack) {
     return {T(0), T(0), slack, all, all};
 }
 
+template <class T>
+MILO_HD Outline<T> empty_outline() {
+    const Slab<T> none = {T(0), T(0), T(0), T(-1e6), T(0)};
+    return {T(0), T(0), T(0), none, none};
+}
+
 // Pixels of one axis of a tile, within [0, kTile); none if first > last.
 struct PixelRange {
     int first, last;

@@ -72,10 +72,12 @@ MILO_HD GofSplat<T> make_gof_splat(const Camera<T>& camera, Vec3<T> camera_centr
 }
 
 // Where it can be seen, exactly: alpha >= 1/255 is a quadratic inequality in the pixel.  Everywhere (the tile rectangle
-// alone holds it) when the level set reaches the camera's plane.
+// alone holds it) when the level set reaches the camera's plane; nowhere when numbers cannot hold it.
 template <class T>
 MILO_HD Outline<T> make_gof_outline(const GofSplat<T>& splat, T opacity, T slack) {
     const T tau = visible_square(opacity), wz2 = splat.white.z * splat.white.z;
+    const T square = dot(splat.white, splat.white);
+    if (!(wz2 > T(0) && square - square == T(0))) return empty_outline<T>();
     const T beyond = wz2 - tau;
     if (!(beyond > T(0.01) * wz2)) return boundless_outline(slack);
     // In (u, v): squared radius tau, variances k (1 + white white^T/beyond), centre (tau/beyond) white; here in pixels.
