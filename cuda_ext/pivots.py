@@ -13,7 +13,7 @@ from torch.autograd.function import once_differentiable
 from .arguments import check_device, check_tensor, kernel_ready
 from .drivers import driver
 
-PIVOTS = 9   # a Gaussian
+PIVOTS = 9   # a Gaussian: eight corners of its box, and its centre
 _FLOATS = (torch.float32, torch.float64)
 
 

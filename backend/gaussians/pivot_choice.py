@@ -10,11 +10,10 @@ from torch import Tensor
 
 from milo.backend.config import MeshConfig
 from milo.backend.rendering.splats import Splats
+from milo.cuda_ext.pivots import PIVOTS
 
 from .sampling import draw_weighted
 from .scores import Scores
-
-PIVOTS = 9   # per Gaussian: eight box corners and the centre
 
 
 class PivotChoice(NamedTuple):
