@@ -61,7 +61,8 @@ def redraw() -> None:
 def on_load(_path: object) -> None:
     """A .blend was opened: follow its job, in the window's scene or the first that has one."""
     scenes = [bpy.context.scene, *bpy.data.scenes]
-    session.current().attach(next((scene for scene in scenes if scene.milo.job), bpy.context.scene))
+    with_job = (scene for scene in scenes if scene.milo.job or scene.milo.photo_job)
+    session.current().attach(next(with_job, bpy.context.scene))
 
 
 def register() -> None:

@@ -83,9 +83,8 @@ class PhotoWork:
 
     def start(self, scene: bpy.types.Scene, wanted: Reconstruction) -> None:
         """Report on photos or align them, starting the backend first where needed. Raises Problem."""
+        self.forget()
         self._scene_name = scene.name
-        self.watch, self.problem, self.download, self._alignment = None, None, None, None
-        self._asked.clear()
 
         def begin() -> None:
             self._begin = None
@@ -93,6 +92,20 @@ class PhotoWork:
 
         self._begin = begin
         self.session.when_ready(begin)
+
+    def forget(self) -> None:
+        """Turn away from what was under way, for other photos or another .blend; a job goes on at the backend."""
+        for thread in (self.starting, self.download):
+            if thread:
+                thread.cancel()
+        self.starting, self.watch, self.download = None, None, None
+        self.problem, self._alignment, self._begin = None, None, None
+        self._asked.clear()
+
+    def follow(self, scene: bpy.types.Scene) -> None:
+        """Take up again the job of a scene whose .blend was opened."""
+        self._scene_name = scene.name
+        self._watch(scene.milo.photo_job)
 
     def cancel(self) -> None:
         """End what is under way; what came before stays."""
@@ -118,11 +131,13 @@ class PhotoWork:
         if self.starting and self.starting.done:
             done, self.starting = self.starting, None
             self.problem = done.problem
-            if done.info:
-                self._follow(done.info.job)
+            scene = bpy.data.scenes.get(self._scene_name)
+            if done.info and scene is not None:
+                scene.milo.photo_job, scene.milo.backend_home = done.info.job, str(self.session.backend.home)
+                self._watch(done.info.job)
         if self.watch:
             if self.session.backend.state == READY and self.watch.client is not self.session.backend.client:
-                self._follow(self.watch.job)
+                self._watch(self.watch.job)
             self.watch.keep_going()
             if self.info is not None:
                 self._ask_for_results(self.info)
@@ -130,7 +145,7 @@ class PhotoWork:
             self._arrived()
         return self.busy
 
-    def _follow(self, job: str) -> None:
+    def _watch(self, job: str) -> None:
         self.watch = Watch(self.session.backend.client, job, live=False, max_triangles=0)
         self.watch.frozen = True  # there are no meshes
 
@@ -164,6 +179,7 @@ class PhotoWork:
         self.problem = download.problem
         scene = bpy.data.scenes.get(self._scene_name)
         if download.complete and scene is not None:
+            scene.milo.photo_job = ""
             folder = preferences.home() / "aligned" / self._alignment.job
             solved.build(scene, self.info.name, self._alignment, folder)
 

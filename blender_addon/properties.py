@@ -91,6 +91,7 @@ class MILO_PG_scene(PropertyGroup):
         soft_max=2_000_000,
     )
     job: StringProperty(name="Job", description="The backend's id of this scene's reconstruction")
+    photo_job: StringProperty(name="Photo Job", description="The backend's id of the alignment that is under way")
     backend_home: StringProperty(name="Backend", description="Folder of the backend with the job", subtype="DIR_PATH")
 
 

@@ -151,10 +151,12 @@ class Session:
     def attach(self, scene: bpy.types.Scene) -> None:
         """After a .blend was opened: follow its job again if its backend is there."""
         self.watch, self.problem, self.waiting, self._wanted = None, None, "", None
-        job = scene.milo.job
+        self.photos.forget()
+        self.photos.report = None
+        job, photo_job = scene.milo.job, scene.milo.photo_job
         self._scene_name = scene.name
         home = Path(scene.milo.backend_home) if scene.milo.backend_home else preferences.home()
-        if not job:
+        if not (job or photo_job):
             return
         try:
             there = self.backend.attach(home)
@@ -162,7 +164,14 @@ class Session:
             self.problem = problem
             return
         if there:
-            self._wanted = lambda: self.follow(job)
+            self._wanted = lambda: self._follow_again(scene.name)
+
+    def _follow_again(self, name: str) -> None:
+        scene = bpy.data.scenes.get(name)
+        if scene is not None and scene.milo.job:
+            self.follow(scene.milo.job)
+        if scene is not None and scene.milo.photo_job:
+            self.photos.follow(scene)
 
     def close(self) -> None:
         """End threads, connection and the backend that Blender started."""

@@ -23,12 +23,11 @@ import pycolmap
 from PIL import Image
 
 from .options import AlignOptions
-from .pairs import choose_pairs
+from .pairs import choose_pairs, in_steps
 from .work_folder import WorkFolder
 
 MIN_INLIERS = 15          # of a verified pair
 MATCH_ERROR = 4.0         # pixels between a match and its epipolar line, as in verification
-PAIRS_A_STEP = 60         # matched between two words of progress
 JPEG_QUALITY = 95
 
 
@@ -70,19 +69,20 @@ def extract(folder: WorkFolder, options: AlignOptions, names: list[str]) -> None
 
 def match(folder: WorkFolder, options: AlignOptions, names: list[str]) -> None:
     """Match and verify the chosen pairs; pairs that are in the database already cost nothing."""
-    pairs = choose_pairs(len(names), options)
+    steps = in_steps(choose_pairs(len(names), options))
     matching = pycolmap.FeatureMatchingOptions(use_gpu=False, num_threads=options.threads or -1)
     verification = pycolmap.TwoViewGeometryOptions(min_num_inliers=MIN_INLIERS)
     verification.ransac.random_seed = options.seed
     listing = folder.path / "pairs.txt"
-    for start in range(0, len(pairs), PAIRS_A_STEP):
-        tell("matching", start, len(pairs))
-        lines = [f"{names[a]} {names[b]}" for a, b in pairs[start : start + PAIRS_A_STEP]]
-        listing.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    done, total = 0, sum(map(len, steps))
+    for pairs in steps:
+        tell("matching", done, total)
+        listing.write_text("".join(f"{names[a]} {names[b]}\n" for a, b in pairs), encoding="utf-8")
         pairing = pycolmap.ImportedPairingOptions(match_list_path=str(listing))
         pycolmap.match_image_pairs(folder.database, matching_options=matching, pairing_options=pairing,
                                    verification_options=verification, device=pycolmap.Device.cpu)
-    tell("matching", len(pairs), len(pairs))
+        done += len(pairs)
+    tell("matching", total, total)
 
 
 def map_models(folder: WorkFolder, options: AlignOptions, count: int) -> None:

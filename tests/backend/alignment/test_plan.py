@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from milo.backend.alignment.options import EXHAUSTIVE_UP_TO, AlignError, AlignOptions
-from milo.backend.alignment.pairs import choose_pairs
+from milo.backend.alignment.pairs import choose_pairs, in_steps
 from milo.backend.alignment.prepare import prepare
 from milo.backend.alignment.work_folder import WorkFolder
 from milo.backend.data.photo_files import find_photos
@@ -23,6 +23,16 @@ def test_few_photos_are_matched_exhaustively_and_many_are_not():
     assert all((a, a + 1) in set(many) for a in range(299))
     assert (0, 299) in many                                     # a loop can close
     assert len(choose_pairs(300, AlignOptions(matching="exhaustive"))) == 300 * 299 // 2
+
+
+def test_steps_hold_all_pairs_and_few_photos():
+    for count, options in ((7, AlignOptions()), (100, AlignOptions()), (500, AlignOptions())):
+        pairs = choose_pairs(count, options)
+        steps = in_steps(pairs)
+        assert sorted(pair for step in steps for pair in step) == pairs
+        assert all(len(step) <= 256 for step in steps)
+    steps = in_steps(choose_pairs(100, AlignOptions()))
+    assert sum(len({photo for pair in step for photo in pair}) for step in steps) < 1000
 
 
 def test_settings_are_checked():

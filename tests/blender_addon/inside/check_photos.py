@@ -157,6 +157,18 @@ def test_an_alignment_can_be_cancelled(session, photos):
     assert "No photos are" in blocked(bpy.ops.milo.cancel_photos)
 
 
+def test_an_alignment_goes_on_when_the_blend_is_opened_again(session, photos, tmp_path):
+    bpy.ops.milo.align()
+    assert session.wait(lambda now: now.photos.info and now.photos.info.stage == "features", 60), session.trouble
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "walk.blend"))
+    bpy.ops.wm.read_homefile(use_empty=True)          # something else meanwhile: nothing may arrive there
+    assert not session.photos.busy and session.photos.report is None
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "walk.blend"))
+    assert session.wait(lambda now: bpy.context.scene.milo.solved is not None, 120), session.trouble
+    assert session.photos.report is not None and not bpy.context.scene.milo.photo_job
+    assert len([obj for obj in bpy.data.objects if obj.type == "CAMERA"]) >= 8
+
+
 def test_photos_that_cannot_be_aligned_say_why(session, photos, tmp_path):
     for path in sorted((tmp_path / "walk" / "images").iterdir())[2:]:
         path.unlink()
