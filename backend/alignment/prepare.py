@@ -31,7 +31,7 @@ def prepare(photos: list[PhotoFile], folder: WorkFolder, options: AlignOptions, 
     Returns:
         the names there, in the order of `photos`.
     """
-    names = [name_for(photo) for photo in photos]
+    names = distinct([name_for(photo) for photo in photos])
     stamps = [[photo.path.stat().st_size, photo.path.stat().st_mtime_ns] for photo in photos]
     if one_camera is None:
         one_camera = is_one_camera(photos)
@@ -61,6 +61,19 @@ def name_for(photo: PhotoFile) -> str:
     return name if photo.path.suffix.lower() in (".jpg", ".jpeg", ".png") else f"{name}.jpg"
 
 
+def distinct(names: list[str]) -> list[str]:
+    """The names, with a number added where two would be the same file, on disks that do not tell cases apart too."""
+    taken: set[str] = set()
+    result = []
+    for name in names:
+        path, unique, number = Path(name), name, 2
+        while unique.lower() in taken:
+            unique, number = path.with_name(f"{path.stem}_{number}{path.suffix}").as_posix(), number + 1
+        taken.add(unique.lower())
+        result.append(unique)
+    return result
+
+
 def is_one_camera(photos: list[PhotoFile]) -> bool:
     """Whether all photos have one size, and one camera and focal length as far as EXIF data say."""
     kinds = set()
@@ -78,7 +91,7 @@ def lay_out(photo: PhotoFile, name: str, folder: WorkFolder) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     image = open_photo(photo.path)
     exif = read_exif(image)
-    plain = image.mode in ("RGB", "L") and image.format in ("JPEG", "PNG") and name == photo.name.replace(" ", "_")
+    plain = image.mode in ("RGB", "L") and image.format == ("PNG" if name.lower().endswith(".png") else "JPEG")
     mask = None
     if photo.mask is not None:
         size = image.size[::-1] if exif.orientation in (5, 6, 7, 8) else image.size

@@ -47,6 +47,11 @@ class Backend:
         welcome = self.client.welcome if self.client else None
         return welcome.device if welcome else ""
 
+    def lacks(self, capability: str) -> bool:
+        """Whether the backend is known not to be able to do something; False while it has not said what it can."""
+        welcome = self.client.welcome if self.client else None
+        return bool(welcome and welcome.capabilities) and capability not in welcome.capabilities
+
     @property
     def pid(self) -> int:
         """The backend's process, 0 while there is none."""

@@ -81,6 +81,13 @@ class MILO_OT_align(PhotoOperator, Operator):
     bl_label = "Align"
     task = "align"
 
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        if session.current().backend.lacks("align"):
+            cls.poll_message_set("The backend has no COLMAP. In its Python: pip install 'milo-blender[align]'")
+            return False
+        return super().poll(context)
+
 
 class MILO_OT_cancel_photos(Operator):
     """End the check or the alignment. What came before stays"""

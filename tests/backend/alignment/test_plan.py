@@ -9,7 +9,7 @@ from PIL import Image
 
 from milo.backend.alignment.options import EXHAUSTIVE_UP_TO, AlignError, AlignOptions
 from milo.backend.alignment.pairs import choose_pairs, in_steps
-from milo.backend.alignment.prepare import prepare
+from milo.backend.alignment.prepare import distinct, prepare
 from milo.backend.alignment.work_folder import WorkFolder
 from milo.backend.data.photo_files import find_photos
 
@@ -79,6 +79,11 @@ def test_photos_are_made_upright_and_readable(camera_folder, tmp_path):
     assert mask[:, :20].min() == 255 and mask[:, 20:].max() == 0
     features = np.asarray(Image.open(folder.feature_masks / "b.png.png"))
     assert features[:, :20].min() == 255 and features[:, 21].max() == 255 and features[:, 30:].max() == 0
+
+
+def test_names_that_would_collide_are_told_apart():
+    names = ["a_b.jpg", "a_b.jpg", "A_B.jpg", "c/a_b.jpg"]
+    assert distinct(names) == ["a_b.jpg", "a_b_2.jpg", "A_B_3.jpg", "c/a_b.jpg"]
 
 
 def test_the_same_photos_are_not_prepared_again(camera_folder, tmp_path):

@@ -169,6 +169,17 @@ def test_an_alignment_goes_on_when_the_blend_is_opened_again(session, photos, tm
     assert len([obj for obj in bpy.data.objects if obj.type == "CAMERA"]) >= 8
 
 
+def test_a_backend_without_colmap_says_so(milo, tmp_path):
+    from types import SimpleNamespace
+    backend = milo("session").current().backend
+    choices = bpy.context.scene.milo
+    choices.source, choices.photo_folder = "PHOTOS", str(tmp_path)
+    assert bpy.ops.milo.align.poll()                                # nothing is known yet
+    backend.client = SimpleNamespace(welcome=SimpleNamespace(capabilities=("reconstruct",)), close=lambda: None)
+    assert not bpy.ops.milo.align.poll() and bpy.ops.milo.check_photos.poll()
+    backend.client = None
+
+
 def test_photos_that_cannot_be_aligned_say_why(session, photos, tmp_path):
     for path in sorted((tmp_path / "walk" / "images").iterdir())[2:]:
         path.unlink()
