@@ -218,16 +218,32 @@ KERNEL place_faces(const int2* tet_edges, const uint4* codes, int num_tets, cons
     }
 }
 
-// Adds to grad_points [P, 3] and grad_sdf [P].
+// Adds to grad_points [P, 3] and grad_sdf [P].  Vertices are in the order of their edges, so that those of one first end
+// stand together: they are added up in the warp.
 KERNEL march_backward(const Scalar* points, const Scalar* sdf, const int2* edges, const int* edge_ids, int num_verts,
                       const Scalar* grad_verts, Scalar* grad_points, Scalar* grad_sdf) {
     const long long m = thread_index();
-    if (m >= num_verts) return;
-    const int2 edge = edges[edge_ids[m]];
-    const auto grad = marching_gradient(load3(points, edge.x), load3(points, edge.y), sdf[edge.x], sdf[edge.y],
-                                        load3(grad_verts, m));
-    add_atomically(grad_points, edge.x, grad.a);
-    add_atomically(grad_points, edge.y, grad.b);
-    atomicAdd(grad_sdf + edge.x, grad.sdf_a);
-    atomicAdd(grad_sdf + edge.y, grad.sdf_b);
+    const int lane = threadIdx.x % 32;
+    int2 edge = make_int2(-1, -1);
+    MarchingGradient<Scalar> grad{};
+    if (m < num_verts) {
+        edge = edges[edge_ids[m]];
+        grad = marching_gradient(load3(points, edge.x), load3(points, edge.y), sdf[edge.x], sdf[edge.y],
+                                 load3(grad_verts, m));
+        add_atomically(grad_points, edge.y, grad.b);
+        atomicAdd(grad_sdf + edge.y, grad.sdf_b);
+    }
+    Vec3<Scalar> sum = grad.a;
+    Scalar sdf_sum = grad.sdf_a;
+    for (int step = 1; step < 32; step *= 2) {   // the first lane of a point gets the sum over all that have it
+        const int other = __shfl_down_sync(kWholeWarp, edge.x, step);
+        const Vec3<Scalar> more{__shfl_down_sync(kWholeWarp, sum.x, step), __shfl_down_sync(kWholeWarp, sum.y, step),
+                                __shfl_down_sync(kWholeWarp, sum.z, step)};
+        const Scalar sdf_more = __shfl_down_sync(kWholeWarp, sdf_sum, step);
+        if (lane + step < 32 && other == edge.x) sum += more, sdf_sum += sdf_more;
+    }
+    const int before = __shfl_up_sync(kWholeWarp, edge.x, 1);
+    if (m >= num_verts || (lane > 0 && before == edge.x)) return;
+    add_atomically(grad_points, edge.x, sum);
+    atomicAdd(grad_sdf + edge.x, sdf_sum);
 }
