@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.rendering.splats import Splats
+from milo.cuda_ext.activation import activate
 from milo.cuda_ext.filter3d import filter_3d
 from milo.cuda_ext.neighbours import mean_sq_distance
 
@@ -98,35 +99,10 @@ class Gaussians:
 
     def splats(self) -> Splats:
         """The activated, filtered Gaussians that renderers draw, on the autograd graph."""
-        scales, opacities = _Activation.apply(self.log_scales, self.opacity_logits, self.filter_3d)
+        scales, opacities = activate(self.log_scales, self.opacity_logits, self.filter_3d)
         return Splats(self.means, scales, self.quats, opacities, self.sh_dc, self.sh_rest, self.sh_degree)
 
     @torch.no_grad()
     def refresh_filter(self, viewmats: Tensor, Ks: Tensor, sizes: Tensor, near: float) -> None:
         """Recompute the 3D filter for these cameras: viewmats [C, 4, 4], Ks [C, 3, 3], sizes [C, 2] (h, w) (2.4)."""
         self.filter_3d = filter_3d(self.means.detach(), viewmats, Ks, sizes, near=near)
-
-
-class _Activation(torch.autograd.Function):
-    """Filtered scales and opacities, with the gradients of spec rasterization.md 1.3 in their stable form.
-
-    One node instead of a dozen: at a few thousand Gaussians the graph costs more than the arithmetic.
-    """
-
-    @staticmethod
-    def forward(ctx, log_scales: Tensor, logits: Tensor, radius: Tensor) -> tuple[Tensor, Tensor]:
-        scales = log_scales.exp()
-        filtered = torch.hypot(scales, radius[:, None])
-        ratio = scales / filtered
-        opacity = logits.sigmoid()
-        visible = opacity * ratio.prod(1)
-        ctx.save_for_backward(filtered, ratio, opacity, visible)
-        return filtered, visible
-
-    @staticmethod
-    def backward(ctx, g_filtered: Tensor, g_visible: Tensor) -> tuple[Tensor, Tensor, None]:
-        filtered, ratio, opacity, visible = ctx.saved_tensors
-        squared = ratio * ratio
-        g_opacity = g_visible * visible
-        g_log_scales = g_filtered * squared * filtered + g_opacity[:, None] * (1 - squared)
-        return g_log_scales, g_opacity * (1 - opacity), None

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.config import OptimConfig
-from milo.cuda_ext.adam import sparse_adam_step
+from milo.cuda_ext.adam import Parameter, sparse_adam_steps
 
 from .model import OPTIMISED, Gaussians
 
@@ -54,8 +54,12 @@ class SparseAdam:
 
     @torch.no_grad()
     def step(self, gaussians: Gaussians, visible: Tensor, k: int) -> None:
-        """One step with the gradients there are; visible: [N] bool. Clears the gradients."""
-        config = self.config
+        """One step with the gradients there are. Clears the gradients.
+
+        Args:
+            visible: [N] bool, or int32: visible where above 0.
+        """
+        config, parameters = self.config, []
         for name in OPTIMISED:
             value = getattr(gaussians, name)
             grad = value.grad
@@ -63,9 +67,9 @@ class SparseAdam:
                 continue
             self.steps[name] += 1
             rate = position_lr(config, k, self.extent) if name == "means" else self.rates[name]
-            sparse_adam_step(value.detach(), grad, self.first[name], self.second[name], visible, rate, self.steps[name],
-                             config.beta1, config.beta2, config.eps)
+            parameters.append(Parameter(value, grad, self.first[name], self.second[name], rate, self.steps[name]))
             value.grad = None
+        sparse_adam_steps(parameters, visible, config.beta1, config.beta2, config.eps)
 
     def state_dict(self) -> dict:
         """Steps and moments by parameter."""

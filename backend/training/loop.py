@@ -125,8 +125,8 @@ class Training:
         return Step(k, loss.detach(), {name: term.detach() for name, term in terms.items()}, vertices)
 
     def _touched(self, radii: Tensor) -> Tensor:
-        """[N] bool: Gaussians that take the step of this iteration, by their radii in its render (2.6)."""
-        return torch.ones_like(radii, dtype=torch.bool) if self.config.optim.dense else radii > 0
+        """[N] above 0: Gaussians that take the step of this iteration, by their radii in its render (2.6)."""
+        return torch.ones_like(radii) if self.config.optim.dense else radii
 
     def _image_losses(self, splats: Splats, view: View, background: Tensor, k: int, screen: Tensor | None):
         """Losses on the colours alone; radii [N]; pixels [N] that each Gaussian dominates."""

@@ -63,6 +63,21 @@ def test_a_leaf_that_requires_grad_is_changed_in_place():
     assert param[0].max() < 0.5 and torch.equal(param[1], torch.ones(3))
 
 
+def test_many_tensors_take_their_steps_at_once_where_a_radius_is_positive():
+    columns = [(3,), (), (15, 3), (0, 3), (9,), (4,), (1,), (2,), (3,), (45,)]
+    radii = torch.randint(-1, 3, (700,), generator=torch.Generator().manual_seed(3), dtype=torch.int32)
+    together, alone = ([state(700, *c, seed=k) for k, c in enumerate(columns)] for _ in range(2))
+    grads = [torch.randn(700, *c, generator=torch.Generator().manual_seed(9)) for c in columns]
+    adam.sparse_adam_steps(tuple(
+        adam.Parameter(value, grad, first, second, 1e-3 * (k + 1), k + 1)
+        for k, ((value, first, second), grad) in enumerate(zip(together, grads))
+    ), radii)
+    for k, ((value, first, second), grad) in enumerate(zip(alone, grads)):
+        adam.sparse_adam_step(value, grad, first, second, radii > 0, 1e-3 * (k + 1), k + 1)
+    for mine, theirs in zip(together, alone):
+        assert all(torch.equal(a, b) for a, b in zip(mine, theirs))
+
+
 @pytest.mark.parametrize("device", ["cpu"])
 def test_no_row_is_fine_and_errors_name_the_argument():
     empty = torch.zeros(0, 3)
@@ -71,8 +86,10 @@ def test_no_row_is_fine_and_errors_name_the_argument():
     x, visible = torch.zeros(4, 3), torch.ones(4, dtype=torch.bool)
     with pytest.raises(ValueError, match="exp_avg_sq must have shape"):
         adam.sparse_adam_step(x, x, x, x[:2], visible, 0.1, 1)
-    with pytest.raises(ValueError, match="visible must be bool"):
-        adam.sparse_adam_step(x, x, x, x, visible.int(), 0.1, 1)
+    with pytest.raises(ValueError, match="visible must be bool or int32"):
+        adam.sparse_adam_step(x, x, x, x, visible.float(), 0.1, 1)
+    with pytest.raises(ValueError, match=r"visible must have shape \[4\]"):
+        adam.sparse_adam_step(x, x, x, x, visible[:3], 0.1, 1)
     with pytest.raises(ValueError, match="param is changed in place"):
         adam.sparse_adam_step(torch.zeros(3, 4).T, x, x, x, visible, 0.1, 1)
     with pytest.raises(ValueError, match="step counts from 1"):

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Activation, the mip filter and the start from points (spec training.md 2.1 to 2.4)."""
+"""The parameters of the Gaussians and their start from points (spec training.md 2.1 to 2.3)."""
 
 import math
 
@@ -7,28 +7,7 @@ import pytest
 import torch
 
 from milo.backend.gaussians.files import load_gaussians, save_gaussians
-from milo.backend.gaussians.model import OPTIMISED, SH_C0, Gaussians, _Activation
-
-
-def test_mip_filter_of_the_spec():
-    """Appendix A.5."""
-    scales, opacity = _Activation.apply(torch.tensor([[0.01, 0.02, 0.03]]).log(), torch.zeros(1), torch.tensor([0.015]))
-    assert torch.allclose(scales, torch.tensor([[0.0180278, 0.0250000, 0.0335410]]), atol=1e-7)
-    assert float(opacity) / 0.5 == pytest.approx(0.3969112, abs=1e-6)
-
-
-def test_activation_gradients():
-    generator = torch.Generator().manual_seed(1)
-    log_scales = torch.randn(5, 3, generator=generator, dtype=torch.float64, requires_grad=True)
-    logits = torch.randn(5, generator=generator, dtype=torch.float64, requires_grad=True)
-    radius = torch.rand(5, generator=generator, dtype=torch.float64)
-    assert torch.autograd.gradcheck(_Activation.apply, (log_scales, logits, radius))
-
-
-def test_filter_does_not_underflow_for_tiny_gaussians():
-    scales, opacity = _Activation.apply(torch.full((1, 3), math.log(1e-15)), torch.zeros(1), torch.tensor([1e-15]))
-    assert torch.isfinite(scales).all()
-    assert float(opacity) == pytest.approx(0.5 * 2 ** -1.5, rel=1e-4)
+from milo.backend.gaussians.model import OPTIMISED, SH_C0, Gaussians
 
 
 def test_start_from_points():
