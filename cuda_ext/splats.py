@@ -119,8 +119,8 @@ class PlacedGeometry:
     """Gaussians placed on the image of a camera, while only the GPU knows how many pairs (Gaussian, cell) that makes.
 
     Attributes:
-        count: [1] int32 on the Gaussians' device, the number of pairs. Reading it waits for the GPU: read it together
-            with whatever else is awaited. 0 on the CPU, where nobody needs it.
+        count: [1] int32 on the GPU, the number of pairs. Reading it waits: read it together with whatever else is
+            awaited. None on the CPU, where nobody needs it.
         pairs: count as a number, to be set by who has read it; if None, the rasteriser reads it.
     """
 
@@ -137,7 +137,7 @@ class PlacedGeometry:
             self.count = self._scene.count
         else:
             self._view = view
-            self.count = torch.zeros(1, dtype=torch.int32)
+            self.count = None
 
     def is_of(self, tensors: tuple, options: tuple) -> bool:
         """True if it was made of these."""

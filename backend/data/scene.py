@@ -49,16 +49,9 @@ class View:
 
     def target(self, background: Tensor) -> Tensor:
         """What a render over `background` [3] should look like: [3, H, W] float32 on background's device."""
-<<<<<<< HEAD
-        image = self.image.to(background.device, non_blocking=background.is_cuda).permute(2, 0, 1).float() / 255
-        if self.mask is None:
-            return image.contiguous()
-        empty = 1 - self.mask.to(background.device, non_blocking=background.is_cuda).float() / 255
-        return (image + background.float()[:, None, None] * empty).clamp(0, 1)
-=======
-        mask = None if self.mask is None else self.mask.to(background.device)
-        return composite(self.image.to(background.device), mask, background.float())
->>>>>>> a39721d (Fuse activation, target and optimiser into a launch each)
+        device, streamed = background.device, {"non_blocking": background.is_cuda}
+        mask = None if self.mask is None else self.mask.to(device, **streamed)
+        return composite(self.image.to(device, **streamed), mask, background.float())
 
     def half(self) -> View:
         """The same view at half the resolution (sizes rounded down), made anew at each call."""

@@ -6,6 +6,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from milo.cuda_ext.densify_statistics import add_render_statistics
+
 from .model import Gaussians
 from .optimizer import SparseAdam
 
@@ -46,16 +48,9 @@ class Statistics:
 
     def gather(self, view: int, screen_grad: Tensor, radii: Tensor, area_max: Tensor | None, blur_area: float) -> None:
         """Add one training render: screen_grad [N, 3] NDC, radii [N], area_max [N] pixels; None = a geometry render."""
-        drawn = radii > 0
-        norm = torch.linalg.vector_norm(screen_grad[:, :2], dim=1)
-        if self._has_culled and self._has_culled[view]:
-            norm = norm * self.factor
-        self.gradient += torch.where(drawn, norm, 0.0)
-        self.drawn += drawn
-        if area_max is None:
-            self.absolute += torch.where(drawn, screen_grad[:, 2], 0.0)
-        else:
-            self.blurred |= drawn & (area_max > blur_area)
+        factor = self.factor if self._has_culled and self._has_culled[view] else None
+        add_render_statistics(screen_grad, radii, area_max, factor, blur_area, self.gradient, self.drawn, self.absolute,
+                              self.blurred)
 
     def mean_gradient(self) -> Tensor:
         """[N] mean norm of the screen-space gradient, NDC; 0 where never drawn."""

@@ -3,15 +3,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from milo.cuda_ext.gof import rasterize_gof
-from milo.cuda_ext.splats import GeometryRender, rasterize_geometry
-
-_RASTERIZERS = {"radegs": rasterize_geometry, "gof": rasterize_gof}
+from milo.cuda_ext.splats import GeometryRender, PlacedGeometry, place_geometry, rasterize_geometry
 
 
 class Splats(NamedTuple):
@@ -42,8 +41,17 @@ class Picture(NamedTuple):
     alpha: Tensor   # [H, W]
 
 
+def place_splats(splats: Splats, camera, *, near: float = 0.2, rasterizer: str = "radegs") -> PlacedGeometry | None:
+    """The first half of `render_geometry`, which waits for nothing; arguments as there. None for "gof": it has none."""
+    if rasterizer == "gof":
+        return None
+    return place_geometry(splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc, splats.sh_rest,
+                          camera.viewmat, camera.K, camera.size, sh_degree=splats.sh_degree, near=near)
+
+
 def render_geometry(splats: Splats, camera, background: Tensor | None = None, *, near: float = 0.2,
-                    screen_grad: Tensor | None = None, rasterizer: str = "radegs") -> GeometryRender:
+                    screen_grad: Tensor | None = None, rasterizer: str = "radegs",
+                    placed: PlacedGeometry | None = None) -> GeometryRender:
     """Image, depths and normals of Gaussians seen by a camera (spec rasterization.md 2, 3).
 
     Args:
@@ -53,10 +61,14 @@ def render_geometry(splats: Splats, camera, background: Tensor | None = None, *,
         near: Gaussians whose centre is nearer than this (world units) are not drawn.
         screen_grad: [N, 3] zero leaf that receives the screen-space gradient, for densification.
         rasterizer: "radegs", or "gof", whose two depths are the same map.
+        placed: what `place_splats` made of the same arguments, or None.
     """
-    return _RASTERIZERS[rasterizer](splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
-                                    splats.sh_rest, camera.viewmat, camera.K, camera.size, sh_degree=splats.sh_degree,
-                                    background=background, near=near, screen_grad=screen_grad)
+    drawn = (splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc, splats.sh_rest, camera.viewmat,
+             camera.K, camera.size)
+    options = {"sh_degree": splats.sh_degree, "background": background, "near": near, "screen_grad": screen_grad}
+    if rasterizer == "gof":
+        return rasterize_gof(*drawn, **options)
+    return rasterize_geometry(*drawn, **options, placed=placed)
 
 
 @torch.no_grad()
@@ -79,7 +91,6 @@ def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int
     scale = torch.linalg.det(viewmat[:3, :3]).abs() ** (1 / 3)
     rigid = viewmat.clone()
     rigid[:3] /= scale      # seen from `scale` times nearer, everything is `scale` times smaller: the same picture
-    drawn = _RASTERIZERS[rasterizer](splats.means, splats.scales, splats.quats, splats.opacities, splats.sh_dc,
-                                     splats.sh_rest, rigid, K, size, sh_degree=splats.sh_degree, background=background,
-                                     near=near)
+    seen = SimpleNamespace(viewmat=rigid, K=K, size=size)
+    drawn = render_geometry(splats, seen, background, near=near, rasterizer=rasterizer)
     return Picture(drawn.image.clamp(0, 1), drawn.median_depth * scale, drawn.alpha)

@@ -23,9 +23,9 @@ from milo.backend.mesh.loop import MeshAhead, MeshInLoop
 from milo.backend.mesh.region import Region, region_of
 from milo.backend.rendering.meshes import require_rasterizer
 from milo.backend.rendering.scale import scene_scale
-from milo.backend.rendering.splats import Splats, render_geometry
+from milo.backend.rendering.splats import Splats, place_splats, render_geometry
 from milo.cuda_ext.depth_normals import depth_normal_loss
-from milo.cuda_ext.splats import rasterize_train
+from milo.cuda_ext.splats import PlacedGeometry, rasterize_train
 
 from . import schedule
 from .checkpoint import on_device
@@ -41,9 +41,13 @@ class Step(NamedTuple):
     """What one iteration did."""
 
     iteration: int
-    loss: Tensor               # scalar, all terms
-    terms: dict[str, Tensor]   # scalars, weighted, for the log
+    terms: dict[str, Tensor]   # scalars, weighted; together they are the loss
     vertices: int              # of the mesh in this iteration; 0 if it was not evaluated
+
+    @property
+    def loss(self) -> Tensor:
+        """Scalar, all terms."""
+        return torch.stack(list(self.terms.values())).sum()
 
 
 class Training:
@@ -76,6 +80,7 @@ class Training:
         self.population = Population(gaussians, SparseAdam(gaussians, config.optim, self.scale.extent))
         self.mesh = MeshInLoop(config.mesh, scene.train, self.scale, self._choose_pivots,
                                occupancy_source(config, scene.train, self.scale))
+        self.one = torch.ones((), device=self.device)   # the gradient of each term of the loss
         self.iteration = 0
         self._refresh_filter(schedule.events(config, 1).half)
 
@@ -102,8 +107,8 @@ class Training:
         else:
             terms, radii, area_max = self._image_losses(splats, view, background, k, screen)
             vertices = 0
-        loss = sum(terms.values())
-        loss.backward()
+        learned = [term for term in terms.values() if term.requires_grad]
+        torch.autograd.backward(learned, [self.one] * len(learned))
         with torch.no_grad():
             if screen is not None:
                 blur_area = self.config.densify.blur_fraction * view.camera.height * view.camera.width
@@ -122,7 +127,7 @@ class Training:
             if now.step:
                 self.photo_loss.step()
         self.iteration = k
-        return Step(k, loss.detach(), {name: term.detach() for name, term in terms.items()}, vertices)
+        return Step(k, {name: term.detach() for name, term in terms.items()}, vertices)
 
     def _touched(self, radii: Tensor) -> Tensor:
         """[N] above 0: Gaussians that take the step of this iteration, by their radii in its render (2.6)."""
@@ -147,13 +152,15 @@ class Training:
                          screen: Tensor | None):
         """Losses on colours, depths and normals, and on the mesh; radii [N]; vertices of the mesh."""
         config = self.config.loss
+        placed = place_splats(splats, view.camera, near=self.scale.splat_near, rasterizer=self.scale.rasterizer)
         ahead = self._mesh_ahead(splats, k) if now.mesh else None
+        mesh_counts = None if ahead is None else _read_sizes(placed, ahead)
         rendered = render_geometry(splats, view.camera, background, near=self.scale.splat_near,
-                                   screen_grad=screen, rasterizer=self.scale.rasterizer)
+                                   screen_grad=screen, rasterizer=self.scale.rasterizer, placed=placed)
         terms = {"photometric": self.photo_loss(rendered.image, view, background)}
         if now.depth_normal:
             terms["depth_normal"] = depth_normal_loss(
-                rendered.normal, rendered.median_depth, rendered.expected_depth, view.camera.K,
+                rendered.normal, rendered.median_depth, rendered.expected_depth, view.camera.exact.K,
                 config.depth_normal_expected, config.depth_normal_weight)
         if view.mask is not None and config.mask_weight > 0:
             mask = view.mask.to(self.device, torch.float32) / 255
@@ -163,7 +170,7 @@ class Training:
             terms["depth_order"] = weight * self.depth_order(rendered, view.uid, k)
         if ahead is None:
             return terms, rendered.radii, 0
-        mesh = self.mesh.losses(ahead, view, rendered)
+        mesh = self.mesh.losses(ahead, view, rendered, mesh_counts)
         return terms | mesh.terms, rendered.radii, mesh.vertices
 
     def _mesh_ahead(self, splats: Splats, k: int) -> MeshAhead:
@@ -298,3 +305,11 @@ class Training:
         self.photo_loss.load_state_dict(state["photos"])
         chosen = state["mesh"].get("chosen")
         self.mesh.load_state_dict(state["mesh"], PIVOTS * (len(gaussians) if chosen is None else len(chosen)))
+
+
+def _read_sizes(placed: PlacedGeometry | None, ahead: MeshAhead) -> list[int] | None:
+    """The sizes that decide how much memory the mesh and the render need: the one wait for the GPU of an iteration."""
+    if placed is None or placed.count is None or ahead.surface.counts is None:
+        return None
+    placed.pairs, *counts = torch.cat([placed.count, ahead.surface.counts]).tolist()
+    return counts

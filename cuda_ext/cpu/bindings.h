@@ -37,10 +37,8 @@ void bind_neighbours(nb::module_& m);
 void bind_filter3d(nb::module_& m);
 void bind_depth_normals(nb::module_& m);
 void bind_launch(nb::module_& m);
-<<<<<<< HEAD
 void bind_pivots(nb::module_& m);
 void bind_mesh_losses(nb::module_& m);
-=======
 void bind_activation(nb::module_& m);
 void bind_composite(nb::module_& m);
->>>>>>> a39721d (Fuse activation, target and optimiser into a launch each)
+void bind_densify_statistics(nb::module_& m);

@@ -17,11 +17,9 @@ NB_MODULE(MILO_MODULE, m) {
     bind_filter3d(m);
     bind_depth_normals(m);
     bind_launch(m);
-<<<<<<< HEAD
     bind_pivots(m);
     bind_mesh_losses(m);
-=======
     bind_activation(m);
     bind_composite(m);
->>>>>>> a39721d (Fuse activation, target and optimiser into a launch each)
+    bind_densify_statistics(m);
 }

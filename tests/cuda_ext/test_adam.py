@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from milo.cuda_ext import adam
+from milo.cuda_ext.adam import Parameter
 from milo.cuda_ext.reference import adam as reference
 
 
@@ -69,7 +70,7 @@ def test_many_tensors_take_their_steps_at_once_where_a_radius_is_positive():
     together, alone = ([state(700, *c, seed=k) for k, c in enumerate(columns)] for _ in range(2))
     grads = [torch.randn(700, *c, generator=torch.Generator().manual_seed(9)) for c in columns]
     adam.sparse_adam_steps(tuple(
-        adam.Parameter(value, grad, first, second, 1e-3 * (k + 1), k + 1)
+        Parameter(value, grad, first, second, 1e-3 * (k + 1), k + 1)
         for k, ((value, first, second), grad) in enumerate(zip(together, grads))
     ), radii)
     for k, ((value, first, second), grad) in enumerate(zip(alone, grads)):

@@ -15,8 +15,8 @@ from milo.backend.gaussians.scores import Scores
 def test_statistics_are_means_over_the_views_that_draw():
     statistics = Statistics(3, torch.device("cpu"))
     screen = torch.tensor([[3e-4, 4e-4, 9.0], [1.0, 0.0, 0.0], [0.0, 2e-4, 0.0]])
-    statistics.gather(0, screen, torch.tensor([4, 0, 1]), torch.tensor([50, 99, 3]), blur_area=32.0)
-    statistics.gather(1, screen, torch.tensor([4, 0, 0]), torch.tensor([1, 99, 3]), blur_area=32.0)
+    statistics.gather(0, screen, torch.tensor([4, 0, 1]).int(), torch.tensor([50, 99, 3]).int(), blur_area=32.0)
+    statistics.gather(1, screen, torch.tensor([4, 0, 0]).int(), torch.tensor([1, 99, 3]).int(), blur_area=32.0)
     assert torch.allclose(statistics.mean_gradient(), torch.tensor([5e-4, 0.0, 2e-4]))
     assert statistics.blurred.tolist() == [True, False, False]   # 1 was never drawn
 
@@ -26,7 +26,7 @@ def test_gradients_are_weighted_in_views_with_culled_gaussians_only():
     statistics.set_masks(torch.tensor([[False, True], [False, False]]), torch.tensor([0.5, 0.25]))
     screen = torch.tensor([[4e-4, 0.0, 0.0], [4e-4, 0.0, 0.0]])
     for view in (0, 1):
-        statistics.gather(view, screen, torch.ones(2), torch.zeros(2), 1.0)
+        statistics.gather(view, screen, torch.ones(2).int(), torch.zeros(2).int(), 1.0)
     assert torch.allclose(statistics.gradient, torch.tensor([2e-4 + 4e-4, 1e-4 + 4e-4]))
     assert statistics.cull(0).tolist() == [False, True]
 

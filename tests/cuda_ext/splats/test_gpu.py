@@ -97,3 +97,33 @@ def test_tensors_on_two_devices_are_named(random_scene):
     scene = random_scene(55).to(torch.float32)
     with pytest.raises(ValueError, match="scales is on cpu, but means is on cuda"):
         scene.with_tensors(means=scene.tensors["means"].to("cuda")).geometry(splats)
+
+
+@pytest.mark.parametrize("count", [700, 2500, 9000])   # a cell is sorted at once, in two parts, in many
+def test_a_cell_may_hold_any_number_of_gaussians(random_scene, count):
+    scene = random_scene(56, count=count, size=(12, 20))
+    faint = 0.004 + 0.2 / count * torch.rand(count, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    scene = scene.with_tensors(opacities=faint)   # light reaches the last ones, so their order shows
+    ours, wanted = on_gpu(scene).geometry(splats), scene.geometry(splats)
+    for name in MAPS:
+        assert differing(getattr(ours, name), getattr(wanted, name), 1e-9) <= 2e-3, name
+
+
+def test_sizes_can_be_read_by_the_caller(random_scene):
+    scene = on_gpu(random_scene(57).to(torch.float32))
+    tensors = [scene.tensors[name] for name in ("means", "scales", "quats", "opacities", "sh_dc", "sh_rest")]
+    camera, options = (scene.viewmat, scene.K, scene.size), {"sh_degree": scene.options["sh_degree"]}
+    wanted = splats.rasterize_geometry(*tensors, *camera, **options)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        placed = splats.place_geometry(*tensors, *camera, **options)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    placed.pairs = int(placed.count)
+    assert placed.pairs > 0
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        ours = splats.rasterize_geometry(*tensors, *camera, **options, placed=placed)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert all(torch.equal(a, b) for a, b in zip(ours, wanted))

@@ -4,6 +4,8 @@
 import pytest
 import torch
 
+from milo.cuda_ext import splats
+
 MAPS = ("image", "alpha", "expected_depth", "median_depth", "normal")
 GEOMETRY = pytest.mark.parametrize("geometry", ["geometry", "gof"])   # the rasterisers with all these maps
 DC = 0.28209479177387814
@@ -232,6 +234,20 @@ def test_one_broken_gaussian_stays_alone(random_scene, kernels, rasterise, name,
         sum(getattr(rendered, name).square().sum() for name in maps).backward()
         for leaf in leaves.tensors.values():
             assert torch.isfinite(leaf.grad[others]).all()
+
+
+def test_placing_first_changes_nothing(random_scene):
+    scene = random_scene(33)
+    tensors = [scene.tensors[name] for name in ("means", "scales", "quats", "opacities", "sh_dc", "sh_rest")]
+    camera = scene.viewmat, scene.K, scene.size
+    placed = splats.place_geometry(*tensors, *camera, sh_degree=3, near=0.3)
+    ours = splats.rasterize_geometry(*tensors, *camera, sh_degree=3, near=0.3, placed=placed)
+    wanted = splats.rasterize_geometry(*tensors, *camera, sh_degree=3, near=0.3)
+    assert placed.count is None and all(torch.equal(a, b) for a, b in zip(ours, wanted))
+    with pytest.raises(ValueError, match="placed was made of other Gaussians, another camera or other options"):
+        splats.rasterize_geometry(*tensors, *camera, sh_degree=3, near=0.2, placed=placed)
+    with pytest.raises(ValueError, match="placed was made of other"):
+        splats.rasterize_geometry(tensors[0].clone(), *tensors[1:], *camera, sh_degree=3, near=0.3, placed=placed)
 
 
 def test_errors_name_the_argument(random_scene, kernels):
