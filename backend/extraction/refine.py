@@ -60,7 +60,7 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         observed = point_field(kind, splats, views, maps, config, scale)
         logits = yield from logits_of_field(observed, pivots, topology, settings)
     base, shift = logits.contiguous(), torch.zeros_like(logits).requires_grad_()
-    moments = torch.zeros_like(shift), torch.zeros_like(shift)
+    moments, one = (torch.zeros_like(shift), torch.zeros_like(shift)), torch.ones((), device=shift.device)
     stack: list[int] = []
     labels = None
     for step in range(settings.refine_iters):
@@ -75,11 +75,11 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         sdf, terms = field_terms(config.mesh, base, shift, labels)
         surface = extract_surface(pivots, sdf, topology, config.mesh.long_edges)
         terms |= view_terms(config.mesh, surface, views[index], expected, median, scale)
-        loss = sum(terms.values())
-        (grad,) = torch.autograd.grad(loss, shift)
+        with torch.autograd.set_multithreading_enabled(False):   # a second thread costs more
+            (grad,) = torch.autograd.grad(list(terms.values()), shift, [one] * len(terms))
         sparse_adam_step(shift, grad, *moments, visible[rows], settings.refine_lr, step + 1)
         told = step % LOSS_INTERVAL == 0 or step + 1 == settings.refine_iters
-        yield ExtractStep("refine", step + 1, settings.refine_iters, float(loss.detach()) if told else None,
-                          len(surface.verts))
+        loss = float(sum(term.detach() for term in terms.values())) if told else None
+        yield ExtractStep("refine", step + 1, settings.refine_iters, loss, len(surface.verts))
     surface = extract_surface(pivots, field(base, shift.detach())[0], topology, config.mesh.long_edges)
     yield finished(surface.verts, surface.faces, views, config, scale)
