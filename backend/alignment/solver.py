@@ -108,11 +108,9 @@ def map_models(folder: WorkFolder, options: AlignOptions, count: int) -> None:
     found = pycolmap.incremental_mapping(folder.database, folder.images, folder.models, mapping,
                                          initial_image_pair_callback=first_pair, next_image_callback=one_more)
     with pycolmap.Database.open(folder.database) as database:
-        features = {image.name: database.num_keypoints_for_image(image.image_id)
-                    for image in database.read_all_images()}
         for number, model in found.items():
             np.savez(folder.model_arrays(number), **describe(model, database))
-    folder.write_solution({"models": sorted(found), "features": features})
+    folder.write_solution({"models": sorted(found)})
 
 
 def describe(model: pycolmap.Reconstruction, database: pycolmap.Database) -> dict[str, np.ndarray]:

@@ -7,7 +7,7 @@ masks/            NAME.png for photos with a mask
 feature_masks/    the same, widened: 255 where features may be
 database.db       features and matches; what is in it is not computed again
 models/N          COLMAP models; models/N.npz the same as arrays (models.py)
-models.json       {"models": [N, ...], "features": {name: count}}: mapping is complete
+models.json       {"format": 1, "models": [N, ...]}: mapping is complete
 undistort.json    {"format": 1, "model", "photos": {name: [photo, mask or null]}, "similarity", "max_points"}
 scene/            the finished scene, on its way; solution.npz the same as arrays
 colmap.log        what COLMAP said

@@ -42,8 +42,6 @@ class Exif:
     focal_mm: float | None = None
     focal_35mm: float | None = None      # equivalent on 36 x 24 mm film
     camera: str | None = None
-    exposure_s: float | None = None
-    iso: int | None = None
 
 
 def find_photos(folder: Path, masks: Path | None = None) -> list[PhotoFile]:
@@ -81,11 +79,8 @@ def read_exif(image: Image.Image) -> Exif:
     base = ExifTags.Base
     camera = " ".join(str(top[tag]).strip("\0 ") for tag in (base.Make, base.Model) if tag in top)
     orientation = top.get(base.Orientation)
-    iso = more.get(base.ISOSpeedRatings)
-    iso = iso[0] if isinstance(iso, tuple) and iso else iso
     return Exif(orientation if orientation in range(1, 9) else None, _number(more.get(base.FocalLength)),
-                _number(more.get(base.FocalLengthIn35mmFilm)), camera or None, _number(more.get(base.ExposureTime)),
-                int(_number(iso)) if _number(iso) else None)
+                _number(more.get(base.FocalLengthIn35mmFilm)), camera or None)
 
 
 def _number(value) -> float | None:

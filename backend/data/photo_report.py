@@ -30,7 +30,8 @@ SOFT = 0.12               # sharpness below which a photo is blurred whatever th
 SMALL_MP = 0.25           # megapixels below which there is little to see
 DARK, BRIGHT = 28.0, 232.0   # mean luma, 0..255
 CLIPPED = 0.25            # of the pixels without any detail, black or white
-STOPS = 1.0               # of brightness between a photo and the set's median
+STOPS = 2.0               # of light between a photo and the set's median; less may be what the photo shows
+GAMMA = 2.2               # of photos: light = luma ** GAMMA
 FEWEST = 12               # photos for a subject seen from all sides
 PLACED = 0.9              # of the photos; with fewer placed the set is not good
 VERDICTS = ("good", "usable", "poor")
@@ -161,7 +162,7 @@ def _problems(photo: PhotoFigures, sharp: float, light: float, registered: set[s
         problems.append("too dark")
     elif photo.brightness > BRIGHT:
         problems.append("too bright")
-    elif abs(np.log2(max(photo.brightness, 1) / max(light, 1))) * 2.2 > 2.2 * STOPS:
+    elif GAMMA * abs(np.log2(max(photo.brightness, 1) / max(light, 1))) > STOPS:
         problems.append("darker than the others" if photo.brightness < light else "brighter than the others")
     if photo.bright > CLIPPED:
         problems.append(f"{photo.bright:.0%} of it is blown out")
@@ -204,8 +205,8 @@ def _advice(photos: list[PhotoFigures], coverage: Coverage | None, models: tuple
             advice.append(f"{_count(names)} {_are(names)} {word}: {listed(names)}. Take them again with {what}.")
     uneven = _with(photos, "darker", "brighter")
     if uneven:
-        advice.append(f"The exposure of {_count(uneven)} differs by more than a stop: {listed(uneven)}. Lock exposure "
-                      "and white balance.")
+        advice.append(f"The exposure of {_count(uneven)} differs by more than two stops: {listed(uneven)}. Lock "
+                      "exposure and white balance.")
     small = _with(photos, "small")
     if small:
         advice.append(f"{_count(small)} {_are(small)} smaller than {SMALL_MP:g} megapixels: fine detail will be "
