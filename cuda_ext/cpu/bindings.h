@@ -42,3 +42,4 @@ void bind_mesh_losses(nb::module_& m);
 void bind_activation(nb::module_& m);
 void bind_composite(nb::module_& m);
 void bind_densify_statistics(nb::module_& m);
+void bind_closest(nb::module_& m);

@@ -22,4 +22,5 @@ NB_MODULE(MILO_MODULE, m) {
     bind_activation(m);
     bind_composite(m);
     bind_densify_statistics(m);
+    bind_closest(m);
 }

@@ -141,10 +141,8 @@ def _clamp_to_grid(low, high, size):
     return torch.cat([torch.minimum(corner.clamp(min=0), grid) for corner in (low, high)], 1)
 
 
-def sh_colours(means, sh_dc, sh_rest, degree, viewmat):
-    """[N, 3] colours seen from the camera: max(0, 0.5 + sum of B_l c_l), 1.13."""
-    centre = -viewmat[:3, :3].T @ viewmat[:3, 3]
-    x, y, z = normalize(means - centre, dim=1).unbind(1)
+def sh_basis(x, y, z, degree):
+    """The real spherical harmonics of 3DGS up to a degree, at unit vectors: a list of (degree + 1)^2 values."""
     basis = [torch.full_like(x, 0.28209479177387814)]
     if degree > 0:
         basis += [-0.4886025119029199 * y, 0.4886025119029199 * z, -0.4886025119029199 * x]
@@ -166,6 +164,14 @@ def sh_colours(means, sh_dc, sh_rest, degree, viewmat):
             1.445305721320277 * z * (x * x - y * y),
             -0.5900435899266435 * x * (x * x - 3 * y * y),
         ]
+    return basis
+
+
+def sh_colours(means, sh_dc, sh_rest, degree, viewmat):
+    """[N, 3] colours seen from the camera: max(0, 0.5 + sum of B_l c_l), 1.13."""
+    centre = -viewmat[:3, :3].T @ viewmat[:3, 3]
+    x, y, z = normalize(means - centre, dim=1).unbind(1)
+    basis = sh_basis(x, y, z, degree)
     coefficients = torch.cat([sh_dc[:, None], sh_rest[:, : len(basis) - 1]], 1)
     colour = 0.5 + (torch.stack(basis, 1)[:, :, None] * coefficients).sum(1)
     return torch.where(colour < 0, torch.zeros_like(colour), colour)
