@@ -35,6 +35,7 @@ MAX_LOG_LINES = 5_000
 MAX_HASHES = 20_000               # in one question; ask again for more
 MAX_SCENE_FILES = 50_000
 MAX_SCENE_CAMERAS = 10_000
+MAX_SURFACE_PARTS = 1_000        # objects whose splats are drawn at once
 MAX_JOBS = 5_000
 MAX_FILES = 20_000
 MAX_PROBLEMS = 10                 # of one photo
