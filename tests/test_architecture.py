@@ -8,7 +8,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 # Later layers may import earlier ones, never the other way round.
-LAYERS = ["data", "alignment", "rendering", "gaussians", "mesh", "extraction", "training", "evaluation", "service"]
+LAYERS = ["data", "alignment", "rendering", "gaussians", "mesh", "extraction", "training", "evaluation", "editing",
+          "service"]
 # Library -> the only places that may import it.
 HOMES = {
     "zmq": ["backend/service/", "backend/doctor.py", "blender_addon/connection/", "tests/"],
