@@ -13,6 +13,7 @@ from .score import TAUS
 
 HEADINGS = {"psnr": "PSNR, dB", "ssim": "SSIM", "lpips": "LPIPS", "mesh_psnr": "mesh, PSNR", "mesh_ssim": "mesh, SSIM",
             "mesh_lpips": "mesh, LPIPS", "mesh_coverage": "coverage"}
+FILE_WIDTH = 160   # characters, where the tables go to a file
 SCORES = {"score": "mesh", "score_seen": "what training views see of it"}
 
 
@@ -73,9 +74,11 @@ def _figure(key: str, value: float) -> str:
     return f"{value:.{2 if 'psnr' in key else 4}f}"
 
 
-def print_report(report: dict, console: Console | None = None) -> None:
-    """The tables on the terminal."""
-    console = console or Console(highlight=False)
+def print_report(report: dict) -> None:
+    """The tables on the terminal, or wider where they go to a file."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=FILE_WIDTH)
     console.print(summary(report))
     if not report["views"]:
         console.print("No view was held out, so there is nothing to compare pictures with.")

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from rich.console import Console
 
 from milo.backend.config import load_config
 from milo.backend.data.errors import SceneError
@@ -74,7 +73,7 @@ def test_further_meshes_mesh_nvs_and_the_page(run, capfd):
     assert other["score"] == report["score"]
     nvs = report["mesh_nvs"]
     assert (nvs["mode"], nvs["iterations"], nvs["resolution"]) == ("corrected", 12, 16) and nvs["psnr"] > 10
-    print_report(report, Console(width=200))
+    print_report(report)
     words = capfd.readouterr().out
     assert "mesh_other.ply" in words and "corrected" in words
     page = write_page(report, run)
