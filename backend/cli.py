@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from . import cli_photos, cli_results
+from . import cli_animation, cli_photos, cli_results
 from .devices import choose_device
 
 app = typer.Typer(
@@ -83,7 +83,7 @@ def schedule(
 
 for command in (cli_photos.photos, cli_photos.align, cli_photos.undistort, cli_photos.scale,
                 cli_results.extract, cli_results.render, cli_results.evaluate, cli_results.export,
-                cli_results.score_tnt, cli_results.score_dtu):
+                cli_results.score_tnt, cli_results.score_dtu, cli_animation.render_animation):
     app.command()(command)
 
 

@@ -42,6 +42,15 @@ def _read_json(path: Path) -> dict:
     return table
 
 
+def how_drawn(run: Path) -> dict:
+    """The near plane (world units; it follows the size of the scene) and the rasteriser of a run's Gaussians."""
+    try:
+        record = json.loads((run / "run.json").read_text("utf-8"))
+        return {"near": float(record["splat_near"]), "rasterizer": record.get("rasterizer", "radegs")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}   # splats are there before the run has said how it went
+
+
 def scene_of(path: Path) -> Path:
     """The folder of the scene that a run was made from.
 

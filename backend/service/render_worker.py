@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 import traceback
@@ -35,6 +34,7 @@ def paint_gaussians(file: Path, device: str) -> Callable:
     """The painter of the product."""
     import torch
 
+    from milo.backend.data.runs import how_drawn
     from milo.backend.devices import choose_device
     from milo.backend.gaussians.files import load_gaussians
     from milo.backend.rendering.splats import render_view
@@ -48,15 +48,6 @@ def paint_gaussians(file: Path, device: str) -> Callable:
         return tuple(tensor.cpu().numpy() for tensor in render_view(splats, viewmat, K, size, background, **how))
 
     return draw
-
-
-def how_drawn(run: Path) -> dict:
-    """The near plane (world units; it follows the size of the scene) and the rasteriser of a run's Gaussians."""
-    try:
-        record = json.loads((run / "run.json").read_text("utf-8"))
-        return {"near": float(record["splat_near"]), "rasterizer": record.get("rasterizer", "radegs")}
-    except (OSError, ValueError, KeyError, TypeError):
-        return {}   # splats are there before the run has said how it went
 
 
 def newest_splats(folder: Path) -> Path:
