@@ -108,7 +108,8 @@ class Training:
             terms, radii, area_max = self._image_losses(splats, view, background, k, screen)
             vertices = 0
         learned = [term for term in terms.values() if term.requires_grad]
-        torch.autograd.backward(learned, [self.one] * len(learned))
+        with torch.autograd.set_multithreading_enabled(False):   # a second thread costs more
+            torch.autograd.backward(learned, [self.one] * len(learned))
         with torch.no_grad():
             if screen is not None:
                 blur_area = self.config.densify.blur_fraction * view.camera.height * view.camera.width

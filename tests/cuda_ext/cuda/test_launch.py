@@ -54,7 +54,7 @@ def echo(monkeypatch):
 
 def item(data, count=1, scale=1.0, flag=True):
     """An Item of KERNEL."""
-    return struct.pack("Pif?3x", data.data_ptr(), count, scale, flag)
+    return struct.pack("Pif?7x", data.data_ptr(), count, scale, flag)
 
 
 @pytest.mark.gpu
