@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Launches of CUDA kernels from Python, some two microseconds each.  Neither CUDA nor torch is linked: the driver is
+// Launches of CUDA kernels from Python, a few microseconds each.  Neither CUDA nor torch is linked: the driver is
 // opened at the first launch, and tensors are read through the table of C functions that their class offers
 // (`__dlpack_c_exchange_api__`, DLPack 1.3).
 #include <cstring>
