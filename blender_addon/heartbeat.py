@@ -10,6 +10,7 @@ from bpy.app.handlers import persistent
 
 from . import session
 from .connection.problems import Problem
+from .scene import mesh_object
 
 BUSY_S, IDLE_S = 0.1, 0.5
 
@@ -60,12 +61,29 @@ def redraw() -> None:
 @persistent
 def on_load(_path: object) -> None:
     """A .blend was opened: follow its job, in the window's scene or the first that has one."""
+    mesh_object.own()
     scenes = [bpy.context.scene, *bpy.data.scenes]
     with_job = (scene for scene in scenes if scene.milo.job or scene.milo.photo_job)
     session.current().attach(next(with_job, bpy.context.scene))
 
 
+@persistent
+def on_save(_path: object) -> None:
+    mesh_object.let_go_of_copies()
+
+
+@persistent
+def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
+    """Whatever changes a mesh, a transfer of what lay on it before is no longer right."""
+    now = session.current()
+    if now.transferring:
+        ids = (update.id.original for update in depsgraph.updates if update.is_updated_geometry)
+        now.changed({changed.name for changed in ids if isinstance(changed, bpy.types.Mesh)})
+
+
 def register() -> None:
+    bpy.app.handlers.save_pre.append(on_save)
+    bpy.app.handlers.depsgraph_update_post.append(on_change)
     bpy.app.handlers.load_post.append(on_load)
     bpy.app.timers.register(tick, first_interval=IDLE_S, persistent=True)
 
@@ -73,3 +91,5 @@ def register() -> None:
 def unregister() -> None:
     bpy.app.timers.unregister(tick)
     bpy.app.handlers.load_post.remove(on_load)
+    bpy.app.handlers.depsgraph_update_post.remove(on_change)
+    bpy.app.handlers.save_pre.remove(on_save)

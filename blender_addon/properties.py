@@ -110,6 +110,7 @@ class MILO_PG_object(PropertyGroup):
     """Which mesh of which job an object shows."""
 
     job: StringProperty(name="Job", description="The reconstruction this mesh comes from")
+    owner: StringProperty(name="Owner", description="The object this was given to: in a copy of it, somebody else")
     sequence: IntProperty(name="Mesh", description="Number of the mesh in its job")
     triangles: IntProperty(name="Triangles", description="Triangles this mesh came with")
     iteration: IntProperty(name="Iteration", description="Training iteration of this mesh")

@@ -26,7 +26,7 @@ from .connection.problems import NoBackend, Problem
 from .connection.watch import Watch
 from .photo_work import PhotoWork
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
-from .scene import mesh_object
+from .scene import carry, mesh_object
 from .version import product_version
 
 BUDGET_S = 0.008  # of one poll, replies beyond it wait for the next
@@ -46,6 +46,7 @@ class Session:
         self.waiting = ""  # why the newest mesh is not shown yet
         self.refreshes = 0  # meshes applied since this session began
         self._scene_name = ""
+        self._transfer: carry.Transfer | None = None  # of what lies on the old mesh, to the next one
         self._wanted: Callable[[], None] | None = None  # what to do once the backend is ready
         self._replies: list[tuple[Future, Callable[[Any], None]]] = []
 
@@ -146,11 +147,11 @@ class Session:
         live, max_triangles = (scene.milo.live_mesh, scene.milo.max_triangles) if scene else (True, 200_000)
         self.watch = Watch(self.backend.client, job, live=live, max_triangles=max_triangles)
         self.watch.info = info
-        self.waiting = ""
+        self.waiting, self._transfer = "", None
 
     def attach(self, scene: bpy.types.Scene) -> None:
         """After a .blend was opened: follow its job again if its backend is there."""
-        self.watch, self.problem, self.waiting, self._wanted = None, None, "", None
+        self.watch, self.problem, self.waiting, self._wanted, self._transfer = None, None, "", None, None
         self.photos.forget()
         self.photos.report = None
         job, photo_job = scene.milo.job, scene.milo.photo_job
@@ -172,6 +173,17 @@ class Session:
             self.follow(scene.milo.job)
         if scene is not None and scene.milo.photo_job:
             self.photos.follow(scene)
+
+    @property
+    def transferring(self) -> bool:
+        """Whether what lies on the old mesh is being carried over to the next one."""
+        return self._transfer is not None
+
+    def changed(self, meshes: set[str]) -> None:
+        """Meshes were changed: if what lies on one of them is just being carried over, that has to begin again."""
+        obj = mesh_object.find(self.job)
+        if obj is not None and obj.data.name in meshes:
+            self._transfer = None
 
     def close(self) -> None:
         """End threads, connection and the backend that Blender started."""
@@ -204,6 +216,7 @@ class Session:
             self._wanted
             or self.starting
             or self._replies
+            or self._transfer
             or busy_with_photos
             or (self.watch and not self.watch.complete)
         )
@@ -314,13 +327,29 @@ class Session:
                 return
             obj = mesh_object.create(self.watch.job, self.watch.info.name, scene)
         self.waiting = ""
+        if self._transfer and not self._transfer.fits(obj):
+            self._transfer = None
         shown = (obj.milo.sequence, obj.milo.triangles) == (mesh.seq, len(mesh.faces))
         if shown or obj.milo.frozen or obj.milo.sequence > mesh.seq:
             return
         self.waiting = mesh_object.why_wait(obj)
         if self.waiting:
+            self._transfer = None
             return
-        mesh_object.replace(obj, mesh.verts, mesh.faces, mesh.colors)
+        if self._transfer is None:
+            old = carry.take(obj)
+            if old.has_to_be_carried:
+                self._transfer = carry.Transfer(mesh, old, mesh.verts, mesh.faces)
+                return
+            kept = old, carry.Carried()
+        elif not self._transfer.done:
+            return
+        else:  # if a newer mesh came meanwhile, this one is shown first: a fast backend must not keep all away
+            done, self._transfer = self._transfer, None
+            if done.carried is None:
+                raise RuntimeError("Vertex groups could not be carried over; the console has the details.")
+            mesh, kept = done.mesh, (done.old, done.carried)
+        mesh_object.replace(obj, mesh.verts, mesh.faces, mesh.colors, kept)
         obj.milo.sequence, obj.milo.triangles = mesh.seq, len(mesh.faces)
         obj.milo.iteration, obj.milo.kind = mesh.iteration, mesh.kind
         self.refreshes += 1

@@ -2,17 +2,18 @@
 """What the user put on the vertices and faces of a mesh, carried over to its next version by nearest surface.
 
 Blender's Mesh.clear_geometry() removes the vertex groups with the vertices, so their names and weights are taken
-before and given back after.
+before and given back after. Between the two, `transfer` finds what goes where; it is plain numpy, for any thread.
 """
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass
 
-import bmesh
 import bpy
 import numpy as np
-from mathutils.bvhtree import BVHTree
+
+from . import nearest
 
 WEIGHT_STEP = 1.0 / 1024.0  # weights are written in steps of this: one call for all vertices of a step
 
@@ -27,12 +28,50 @@ class Surface:
 
     verts: np.ndarray
     faces: np.ndarray
-    tree: BVHTree | None
     weights: np.ndarray
     groups: list[tuple[str, bool]]
     active_group: int
     material: np.ndarray | None
     flat: bool
+
+    @property
+    def has_to_be_carried(self) -> bool:
+        """Whether something lies on single vertices or faces."""
+        return bool(len(self.faces)) and (self.material is not None or bool(self.weights.any()))
+
+
+@dataclass(frozen=True)
+class Carried:
+    """Weights [V, G] float32 and material slots [F] int32 of a new mesh; None where there is nothing to write."""
+
+    weights: np.ndarray | None = None
+    material: np.ndarray | None = None
+
+
+class Transfer:
+    """`transfer` on a thread of its own.
+
+    Attributes:
+        mesh: whatever the new mesh belongs to, for the caller.
+        carried: the result, or None while it is under way.
+    """
+
+    def __init__(self, mesh: object, old: Surface, verts: np.ndarray, faces: np.ndarray):
+        self.mesh, self.old, self.carried = mesh, old, None
+        self._thread = threading.Thread(target=self._run, args=(verts, faces), name="milo transfer", daemon=True)
+        self._thread.start()
+
+    @property
+    def done(self) -> bool:
+        return not self._thread.is_alive()
+
+    def fits(self, obj: bpy.types.Object) -> bool:
+        """Whether an object still looks as it did when this began."""
+        names = [group.name for group in obj.vertex_groups]
+        return len(obj.data.vertices) == len(self.old.verts) and names == [name for name, _ in self.old.groups]
+
+    def _run(self, verts: np.ndarray, faces: np.ndarray) -> None:
+        self.carried = transfer(self.old, verts, faces)
 
 
 def take(obj: bpy.types.Object) -> Surface:
@@ -41,9 +80,9 @@ def take(obj: bpy.types.Object) -> Surface:
     groups = [(group.name, group.lock_weight) for group in obj.vertex_groups]
     weights = np.zeros((len(mesh.vertices), len(groups)), np.float32)
     if groups:
-        for vertex in mesh.vertices:
+        for index, vertex in enumerate(mesh.vertices):
             for entry in vertex.groups:
-                weights[vertex.index, entry.group] = entry.weight
+                weights[index, entry.group] = entry.weight
 
     flat = False
     if "sharp_face" in mesh.attributes:
@@ -55,24 +94,33 @@ def take(obj: bpy.types.Object) -> Surface:
     mesh.polygons.foreach_get("material_index", slots)
     several_slots = bool(slots.any())
 
-    verts = np.empty((len(mesh.vertices), 3), np.float32)
-    mesh.vertices.foreach_get("co", verts.ravel())
-    faces, tree, material = np.empty((0, 3), np.int32), None, None
+    verts, faces = np.empty((len(mesh.vertices), 3), np.float32), np.empty((0, 3), np.int32)
+    material = None
     if weights.any() or several_slots:
-        work = bmesh.new()
-        try:
-            work.from_mesh(mesh)
-            bmesh.ops.triangulate(work, faces=work.faces[:])
-            faces = np.array([[corner.index for corner in face.verts] for face in work.faces], np.int32).reshape(-1, 3)
-            material = np.array([face.material_index for face in work.faces], np.int32) if several_slots else None
-            tree = BVHTree.FromBMesh(work) if len(faces) else None
-        finally:
-            work.free()
-    return Surface(verts, faces, tree, weights, groups, obj.vertex_groups.active_index, material, flat)
+        mesh.vertices.foreach_get("co", verts.ravel())
+        mesh.calc_loop_triangles()
+        count = len(mesh.loop_triangles)
+        faces, polygons = np.empty((count, 3), np.int32), np.empty(count, np.int32)
+        mesh.loop_triangles.foreach_get("vertices", faces.ravel())
+        mesh.loop_triangles.foreach_get("polygon_index", polygons)
+        material = slots[polygons] if several_slots else None
+    return Surface(verts, faces, weights, groups, obj.vertex_groups.active_index, material, flat)
 
 
-def give(obj: bpy.types.Object, old: Surface, verts: np.ndarray, faces: np.ndarray) -> None:
-    """Put it back on the new mesh: verts [V, 3] float32 and faces [F, 3] int32, as just written to obj.data."""
+def transfer(old: Surface, verts: np.ndarray, faces: np.ndarray) -> Carried:
+    """What of the old surface goes where on a new mesh, verts [V, 3] float32 and faces [F, 3] int32."""
+    weights = material = None
+    if len(old.faces) and len(verts) and old.weights.any():
+        face, shares = nearest.on_surface(old.verts, old.faces, verts)
+        weights = np.einsum("pk,pkg->pg", shares, old.weights[old.faces[face]]).astype(np.float32)
+    if len(old.faces) and len(faces) and old.material is not None:
+        face, _ = nearest.on_surface(old.verts, old.faces, verts[faces].mean(axis=1))
+        material = old.material[face]
+    return Carried(weights, material)
+
+
+def give(obj: bpy.types.Object, old: Surface, carried: Carried) -> None:
+    """Put it back on the new mesh that was just written to obj.data."""
     mesh = obj.data
     present = {group.name for group in obj.vertex_groups}
     for name, locked in old.groups:
@@ -82,32 +130,10 @@ def give(obj: bpy.types.Object, old: Surface, verts: np.ndarray, faces: np.ndarr
         obj.vertex_groups.active_index = old.active_group
     if old.flat:
         mesh.shade_flat()
-    if old.tree is None:
-        return
-    if old.weights.any():
-        write_weights(obj, old.groups, interpolate_weights(old, verts))
-    if old.material is not None:
-        nearest = [old.tree.find_nearest(point)[2] for point in verts[faces].mean(axis=1).tolist()]
-        mesh.polygons.foreach_set("material_index", old.material[np.array(nearest)])
-
-
-def interpolate_weights(old: Surface, points: np.ndarray) -> np.ndarray:
-    """Weights [P, G] float32 of the old surface at its points nearest to `points` [P, 3]."""
-    found = [old.tree.find_nearest(point) for point in points.tolist()]
-    corners = old.faces[np.array([hit[2] for hit in found])]  # [P, 3]
-    at = np.array([hit[0] for hit in found], np.float64)  # [P, 3]
-    a, b, c = (old.verts[corners[:, k]].astype(np.float64) for k in range(3))
-    ab, ac, ap = b - a, c - a, at - a
-    d00, d01, d11 = (ab * ab).sum(1), (ab * ac).sum(1), (ac * ac).sum(1)
-    d20, d21 = (ap * ab).sum(1), (ap * ac).sum(1)
-    area = d00 * d11 - d01 * d01
-    good = area > 1e-30
-    area = np.where(good, area, 1.0)
-    v = np.where(good, (d11 * d20 - d01 * d21) / area, 0.0)
-    w = np.where(good, (d00 * d21 - d01 * d20) / area, 0.0)  # a sliver takes its first corner
-    share = np.clip(np.stack([1.0 - v - w, v, w], axis=1), 0.0, 1.0)
-    share /= share.sum(axis=1, keepdims=True)
-    return np.einsum("pk,pkg->pg", share, old.weights[corners]).astype(np.float32)
+    if carried.weights is not None:
+        write_weights(obj, old.groups, carried.weights)
+    if carried.material is not None:
+        mesh.polygons.foreach_set("material_index", carried.material)
 
 
 def write_weights(obj: bpy.types.Object, groups: list[tuple[str, bool]], weights: np.ndarray) -> None:

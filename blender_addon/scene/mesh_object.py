@@ -23,16 +23,36 @@ BUSY_MODES = {
 
 
 def find(job: str) -> bpy.types.Object | None:
-    """The mesh object that follows a job, or None."""
+    """The mesh object that follows a job, or None. Copies of it (Shift+D, paste, append) do not follow the job."""
     if not job:
         return None
-    return next((obj for obj in bpy.data.objects if obj.type == "MESH" and obj.milo.job == job), None)
+    objects = (obj for obj in bpy.data.objects if obj.type == "MESH" and obj.milo.job == job)
+    return next(filter(follows, objects), None)
+
+
+def follows(obj: bpy.types.Object) -> bool:
+    """Whether an object that shows a mesh of a job is the job's own, not a copy."""
+    return obj.milo.owner in ("", str(obj.session_uid))
+
+
+def own() -> None:
+    """Mark every object of a job as its own; when a .blend was opened, as Blender numbers objects anew then."""
+    for obj in bpy.data.objects:
+        if obj.milo.job:
+            obj.milo.owner = str(obj.session_uid)
+
+
+def let_go_of_copies() -> None:
+    """Make copies of a job's object objects like any other; before a .blend is saved, where both would look alike."""
+    for obj in bpy.data.objects:
+        if obj.milo.job and not follows(obj):
+            obj.milo.job = obj.milo.owner = ""
 
 
 def create(job: str, name: str, scene: bpy.types.Scene) -> bpy.types.Object:
     """A new, empty mesh object for a job, in the scene's main collection."""
     obj = bpy.data.objects.new(name, bpy.data.meshes.new(name))
-    obj.milo.job = job
+    obj.milo.job, obj.milo.owner = job, str(obj.session_uid)
     scene.collection.objects.link(obj)
     return obj
 
@@ -52,7 +72,13 @@ def why_wait(obj: bpy.types.Object) -> str:
     return ""
 
 
-def replace(obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray, colors: np.ndarray) -> None:
+def replace(
+    obj: bpy.types.Object,
+    verts: np.ndarray,
+    faces: np.ndarray,
+    colors: np.ndarray,
+    kept: tuple[carry.Surface, carry.Carried] | None = None,
+) -> None:
     """Replace the geometry of an object's mesh in place.
 
     Args:
@@ -60,10 +86,13 @@ def replace(obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray, colors:
         verts: [V, 3] float32, object space.
         faces: [F, 3] int32, every index in [0, V).
         colors: [V, 3] uint8, sRGB.
+        kept: what lay on the old mesh and where it goes, where a thread has found that out already.
     """
-    kept = carry.take(obj)
+    if kept is None:
+        old = carry.take(obj)
+        kept = old, carry.transfer(old, verts, faces)
     write_geometry(obj.data, verts, faces, colors)
-    carry.give(obj, kept, verts, faces)
+    carry.give(obj, *kept)
     material.assign_once(obj)
     obj.update_tag()
 

@@ -151,3 +151,50 @@ def test_a_job_finds_its_object(shown):
     module, obj = shown
     obj.name = "renamed"
     assert module.find("job-1") == obj and module.find("job-2") is None and module.find("") is None
+
+
+def test_nearest_places_on_a_surface(milo):
+    """As near as Blender's own tree finds them for points next to the surface, as those of a refresh are; nearly so
+    for points far away."""
+    from mathutils.bvhtree import BVHTree
+    random = np.random.default_rng(1)
+    verts, faces, _ = grid(60)
+    verts[:, 2] = 0.1 * np.sin(7 * verts[:, 0])
+    points = random.uniform(-0.2, 1.2, (800, 3)).astype(np.float32)
+    points[:400, 2] = 0.1 * np.sin(7 * points[:400, 0]) + 0.003
+    points[-50:] = 30 * random.normal(size=(50, 3))
+    face, shares = milo("scene.nearest").on_surface(verts, faces, points)
+    assert (shares >= 0).all() and np.allclose(shares.sum(1), 1, atol=1e-6)
+    there = np.einsum("pk,pkx->px", shares, verts[faces[face]])
+    tree = BVHTree.FromPolygons(verts.tolist(), faces.tolist())
+    expected = np.array([tree.find_nearest(point)[3] for point in points.tolist()])
+    distance = np.linalg.norm(there - points, axis=1)
+    assert (distance < 1.01 * expected + 1e-5)[:400].all()
+    assert (distance < 1.1 * expected).mean() > 0.97 and (distance < 1.5 * expected).all()
+
+
+def test_copies_keep_their_mesh(shown, tmp_path):
+    """Shift+D makes an object that is the user's own, in this file and after it was opened again."""
+    module, obj = shown
+    bpy.ops.object.select_all(action="DESELECT")
+    obj.select_set(True)
+    bpy.context.view_layer.objects.active = obj
+    bpy.ops.object.duplicate()
+    copy = bpy.context.view_layer.objects.active
+    obj.name, copy.name = "zzz", "aaa"        # whichever comes first by name
+    assert copy != obj and module.find("job-1") == obj
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "scene.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "scene.blend"))
+    assert module.find("job-1") == bpy.data.objects["zzz"]
+    bpy.data.objects.remove(bpy.data.objects["zzz"])
+    assert module.find("job-1") is None and len(bpy.data.objects["aaa"].data.vertices) == 36
+
+
+def test_collections_stay(shown):
+    module, obj = shown
+    mine = bpy.data.collections.new("mine")
+    bpy.context.scene.collection.children.link(mine)
+    mine.objects.link(obj)
+    bpy.context.scene.collection.objects.unlink(obj)
+    module.replace(obj, *grid(9))
+    assert list(obj.users_collection) == [mine]
