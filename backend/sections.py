@@ -186,7 +186,7 @@ class ExtractConfig:
     linear_steps: int = 20            # init by a field: passes that make it linear along crossing edges
     linear_std: float = 0.5           # standard deviation that init by a field is brought to (the reference: 1, Q-3)
     isosurface: float = 0.5           # opacity at which the integrated field is cut
-    drop_unseen: bool = False         # drop vertices that lie in no training photo
+    drop_unseen: bool = True          # drop faces whose vertices all lie outside all photos: nobody knows what is there
 
 
 @dataclass(frozen=True)

@@ -23,12 +23,13 @@ def finished(verts: Tensor, faces: Tensor, views: Sequence, config, scale: Scene
     Args:
         verts: [V, 3]; faces: [F, 3] int32.
         views: training views with photos.
-        config: sections extract and region; with `drop_unseen` faces with a vertex outside all photos are dropped too.
+        config: sections extract and region; with `drop_unseen` faces whose vertices all lie outside all photos are
+            dropped.
         scale: of the scene.
     """
     verts = verts.detach()
     if config.extract.drop_unseen:
-        faces = faces[in_some_photo(verts, views, scale)[faces.long()].all(dim=1)]
+        faces = faces[in_some_photo(verts, views, scale)[faces.long()].any(dim=1)]
     region = region_of(config)
     verts, faces = compact(verts, faces) if region is None else region.crop(verts, faces)
     colors = vertex_colors(verts, faces, views, scale)

@@ -16,6 +16,7 @@ from milo.backend.rendering.splats import Splats, render_geometry
 from milo.cuda_ext.fusion import carve_labels, fuse_colors, fuse_depth
 
 FAR = 1e10   # depth of a ray that meets nothing, world units
+RINGS = 32   # of vertices beside all photos that take their neighbours' colours
 
 
 @torch.no_grad()
@@ -89,7 +90,8 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneSca
     """Colours of mesh vertices from the photos (spec extraction 1.1 F).
 
     A vertex takes the mean colour of the views that see it within 0.002 extents of the rendered surface; one that none
-    sees takes that of the views it lies within an extent of; black if there is none.
+    sees takes that of the views it lies within an extent of; beside the photos, that of its neighbours (which the
+    reference leaves black); black if they have none.
 
     Args:
         verts: [V, 3]; faces: [F, 3] int32; views: training views with photos; scale: of the scene.
@@ -111,7 +113,27 @@ def vertex_colors(verts: Tensor, faces: Tensor, views: Sequence, scale: SceneSca
 
     colors, seen = fuse(verts, 0.002 * scale.extent)
     if not seen.all():
-        colors[~seen] = fuse(verts[~seen].contiguous(), scale.extent)[0]
+        hidden = ~seen
+        colors[hidden], seen[hidden] = fuse(verts[hidden].contiguous(), scale.extent)
+    return colors if seen.all() else _spread(colors, seen, faces)
+
+
+def _spread(colors: Tensor, known: Tensor, faces: Tensor) -> Tensor:
+    """Colours [V, 3] in which vertices that have none ([V] bool `known`) have the mean of their neighbours', from ring
+    to ring; neighbours by several faces count as often."""
+    colors, known = colors.clone(), known.clone()
+    edges = torch.cat([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).long()
+    edges = torch.cat([edges, edges.flip(1)])   # from, to
+    for _ in range(RINGS):
+        edges = edges[~known[edges[:, 1]]]
+        source, target = edges[known[edges[:, 0]]].unbind(1)
+        if not len(target):
+            break
+        count = torch.zeros_like(colors[:, 0]).index_add_(0, target, torch.ones_like(colors[target, 0]))
+        colors.index_add_(0, target, colors[source])   # theirs were 0
+        reached = count > 0
+        colors[reached] /= count[reached, None]
+        known |= reached
     return colors
 
 

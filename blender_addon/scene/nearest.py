@@ -2,8 +2,8 @@
 """Nearest places on a surface for many points at once: numpy only, in short calls, so that a thread can do it while
 Blender's main thread works. (Blender's own tree holds Python's lock while it is built, a tenth of a second and more.)
 
-A near vertex is found by a hash grid that grows coarser for points far away. From there a walk over the mesh goes to the
-nearest vertex, and the triangles around that are compared.
+A near vertex is found by a hash grid that grows coarser for points far away. From there a walk over the mesh goes to
+the nearest vertex, and the triangles around that are compared.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import torch
 
 from milo.backend.config import with_overrides
 from milo.backend.extraction.choice import chosen_gaussians
-from milo.backend.extraction.finish import in_some_photo
+from milo.backend.extraction.finish import finished, in_some_photo
 from milo.backend.extraction.methods import mesh_of
 from milo.backend.extraction.steps import ColoredMesh, ExtractStep
 from milo.backend.mesh.loop import view_terms
@@ -82,6 +82,16 @@ def test_the_limit_of_pivots_holds_for_learned_sets_too(ball):
 def test_vertices_in_no_photo(ball):
     inside, behind = torch.zeros(1, 3), 40 * ball.views[0].camera.center[None]
     assert in_some_photo(torch.cat([inside, behind]), ball.views[:1], ball.scale).tolist() == [True, False]
+
+
+def test_what_lies_outside_all_photos_is_dropped_but_not_what_touches_them(ball):
+    far = 40 * ball.views[0].camera.center
+    verts = torch.stack([torch.zeros(3), torch.tensor([0.1, 0, 0]), far, far + 1, far + 2])
+    faces = torch.tensor([[0, 1, 2], [2, 3, 4]], dtype=torch.int32)
+    result = finished(verts, faces, ball.views[:1], ball.config, ball.scale)
+    assert torch.equal(result.verts, verts[:3]) and result.faces.tolist() == [[0, 1, 2]]
+    config = with_overrides(ball.config, ["extract.drop_unseen=false"])
+    assert len(finished(verts, faces, ball.views[:1], config, ball.scale).faces) == 2
 
 
 @pytest.mark.parametrize("settings", [

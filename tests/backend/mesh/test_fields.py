@@ -59,3 +59,15 @@ def test_vertices_take_the_photos_colours(view):
     verts = torch.cat([VERTS, torch.tensor([[0.1, -0.2, 2.0], [0.1, 0.2, 2.0], [0.0, 0, -3]])])
     colors = vertex_colors(verts, FACES, [replace(view, mask=mixed)], SCALE)
     assert colors[4:].tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
+
+
+def test_colours_go_on_beside_the_photos(view):
+    """Faces that leave the picture keep the colour with which they leave; what hangs on nothing is black."""
+    x = torch.tensor([0.0, 0.4, 3, 6, 9])
+    strip = torch.cat([torch.stack([x, torch.full_like(x, y), torch.full_like(x, 2)], dim=1) for y in (-0.4, 0.4)])
+    i = torch.arange(4)
+    faces = torch.cat([torch.stack([i, i + 1, i + 5], dim=1), torch.stack([i + 1, i + 6, i + 5], dim=1)])
+    apart = torch.tensor([[30.0, 0, 2], [31, 0, 2], [30, 1, 2]])
+    faces = torch.cat([faces, torch.tensor([[10, 11, 12]])]).int()
+    colors = vertex_colors(torch.cat([strip, apart]), faces, [view], SCALE)
+    assert torch.allclose(colors[:10], torch.tensor([1.0, 0, 0]).expand(10, 3)) and (colors[10:] == 0).all()
