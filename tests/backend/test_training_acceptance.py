@@ -23,7 +23,7 @@ ELSEWHERE = {
     "B.1, A.1": ("backend/gaussians/test_optimizer.py", "test_position_rate_of_the_spec"),
     "B.1, A.3": ("backend/gaussians/test_sampling.py", "test_mass_rule_of_the_spec"),
     "B.1, A.4": ("backend/gaussians/test_densify.py", "test_clone_of_the_spec"),
-    "B.1, A.5": ("backend/gaussians/test_model.py", "test_mip_filter_of_the_spec"),
+    "B.1, A.5": ("cuda_ext/test_activation.py", "test_mip_filter_of_the_spec"),
     "B.1, A.6": ("cuda_ext/test_pivots.py", "test_vector_of_the_spec"),
     "B.1, A.7": ("cuda_ext/test_tets.py", "test_vertex_between_two_points"),
     "B.1, A.8": ("cuda_ext/test_fusion.py", "test_vectors_of_the_specification"),

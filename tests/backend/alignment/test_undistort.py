@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pycolmap
 import pytest
 from PIL import Image
 
@@ -11,7 +12,6 @@ from milo.backend.alignment.undistort import undistort_scene
 from milo.backend.data.colmap import read_colmap
 from milo.backend.data.errors import CameraModelError, SceneError
 
-pycolmap = pytest.importorskip("pycolmap", reason="pip install '.[align]'")
 WIDTH, HEIGHT, FOCAL, K1 = 320, 240, 260.0, -0.25
 
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import transformers
 from PIL import Image
 
 from milo.backend.config import DataConfig
@@ -104,7 +105,6 @@ def test_without_transformers_one_is_told_what_to_install(scene, monkeypatch):
 
 
 def test_without_weights_one_is_told_where_they_come_from(scene, tmp_path):
-    pytest.importorskip("transformers")
     with pytest.raises(SceneError, match="hf download"):
         read(scene, depth_model="depth-anything/Depth-Anything-V2-Small-hf")
     with pytest.raises(SceneError, match="weights of this depth model are not on this machine"):
@@ -114,7 +114,6 @@ def test_without_weights_one_is_told_where_they_come_from(scene, tmp_path):
 @pytest.mark.parametrize("kind", ["relative", "metric"])
 def test_a_model_on_disk_is_asked(scene, tmp_path, kind):
     """A Depth Anything of a few thousand random weights, saved and loaded as the real ones are."""
-    transformers = pytest.importorskip("transformers")
     torch.manual_seed(0)
     backbone = transformers.Dinov2Config(hidden_size=8, num_hidden_layers=4, num_attention_heads=1, image_size=28,
                                          patch_size=14, out_indices=[1, 2, 3, 4], reshape_hidden_states=False,

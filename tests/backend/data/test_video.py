@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageFilter
@@ -10,7 +11,6 @@ from PIL import Image, ImageFilter
 from milo.backend.data.errors import SceneError
 from milo.backend.data.video import extract_frames
 
-cv2 = pytest.importorskip("cv2", reason="pip install '.[align]'")
 FRAMES, SHARP_EVERY = 40, 5
 
 

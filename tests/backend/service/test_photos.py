@@ -14,7 +14,6 @@ from milo.backend.data.scene import load_scene
 from milo.protocol import messages as m
 from milo.protocol import photos as p
 
-pytest.importorskip("pycolmap", reason="pip install '.[align]'")
 SUZANNE = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
 OPTIONS = {"align.features": 1000, "align.threads": 2}
 
