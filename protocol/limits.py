@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every bound of the protocol, in one place. What is larger is refused before it is allocated."""
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 # A message
 MAX_ENVELOPE_BYTES = 8 << 20      # frame 0

@@ -256,14 +256,28 @@ class GetFile:
 @message("render.splats")
 @dataclass(frozen=True, slots=True)
 class RenderSplats:
-    """Draw the newest splats of a job. `viewmat` already includes the object's transform: rest world to camera.
-    Answer: Picture."""
+    """Draw the newest splats of a job. Answer: Picture.
+
+    At rest, `viewmat` already includes the object's transform: rest world to camera. On a deformed surface it is world
+    to camera, rigid; the objects' transforms are in `matrices`. Arrays go along the first time; later the pose's name
+    does, until the answer is not_ready.
+    """
     job: JobId
     viewmat: Matrix4
     K: Matrix3
     width: PictureSide
     height: PictureSide
     background: Annotated[tuple[float, ...], List(Number(0.0, 1.0), 3, 3)] = (0.0, 0.0, 0.0)
+    surface: Annotated[str, Text(64, "([0-9a-f]{64})?")] = ""   # blob of a surface.npz (surfaces.py), "" for at rest
+    pose: Annotated[str, Text(64, "([0-9a-f]{64})?")] = ""      # name of its pose: surfaces.Pose.hash
+    positions: Annotated[np.ndarray | None, Array("float32", (None, 3), optional=True)] = None
+    matrices: Annotated[np.ndarray | None, Array("float32", (None, 4, 4), optional=True)] = None
+
+    def check(self):
+        if bool(self.surface) != bool(self.pose):
+            raise bad("render.splats", "a surface needs a pose, and a pose its surface")
+        if (self.positions is None) != (self.matrices is None) or (self.positions is not None and not self.surface):
+            raise bad("render.splats", "positions and matrices come together, and with their surface")
 
 
 @message("log.tail")

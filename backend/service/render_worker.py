@@ -6,8 +6,9 @@
 stdin: render.splats messages of the protocol (pipes.py); stdout: picture or error messages with the same ids. It reads
 the newest splats again when they have changed.
 
-A painter is `paint(splats_file, device) -> draw` and `draw(viewmat [4,4], K [3,3], (height, width), background [3])
--> (image [3,H,W] in 0..1, depth [H,W], alpha [H,W])`, float32 arrays. The seam is there for tests.
+A painter is `paint(splats_file, device) -> draw` and `draw(viewmat [4,4], K [3,3], (height, width), background [3],
+deformed) -> (image [3,H,W] in 0..1, depth [H,W], alpha [H,W])`, float32 arrays; deformed is None or a Deformed. The
+seam is there for tests.
 """
 
 from __future__ import annotations
@@ -19,15 +20,27 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from milo.protocol import ProtocolError, pack, unpack
 from milo.protocol.messages import Error, Picture, RenderSplats
+from milo.protocol.surfaces import Pose, Surface
 
+from .blobs import Blobs
 from .pipes import read_frames, write_frames
 
 PAINTER = "milo.backend.service.render_worker:paint_gaussians"
+
+
+class Deformed(NamedTuple):
+    """The surface and the pose that splats are to follow, by name, and how to get them if they are new."""
+
+    surface: str
+    pose: str
+    read_surface: Callable[[], Surface]
+    arrays: Pose | None     # None: those that came with the same name before
 
 
 def paint_gaussians(file: Path, device: str) -> Callable:
@@ -36,16 +49,23 @@ def paint_gaussians(file: Path, device: str) -> Callable:
 
     from milo.backend.data.runs import how_drawn
     from milo.backend.devices import choose_device
+    from milo.backend.editing.live import LiveSplats
     from milo.backend.gaussians.files import load_gaussians
     from milo.backend.rendering.splats import render_view
 
     device, how = choose_device(device), how_drawn(file.parent)
-    splats = load_gaussians(file).splats().detach().to(device)
+    splats = load_gaussians(file).splats().detach()
+    on_device = splats.to(device)
+    live = LiveSplats(splats, file.parent / "mesh.ply", device)
 
-    def draw(viewmat, K, size, background):
+    def draw(viewmat, K, size, background, deformed):
         tensors = (torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in (viewmat, K, background))
         viewmat, K, background = tensors
-        return tuple(tensor.cpu().numpy() for tensor in render_view(splats, viewmat, K, size, background, **how))
+        if deformed is None:
+            picture = render_view(on_device, viewmat, K, size, background, **how)
+        else:
+            picture = live.posed(*deformed).picture(viewmat, K, size, background, **how)
+        return tuple(tensor.cpu().numpy() for tensor in picture)
 
     return draw
 
@@ -67,8 +87,8 @@ def newest_splats(folder: Path) -> Path:
 class Painting:
     """Holds the splats that were read last."""
 
-    def __init__(self, folder: Path, device: str, paint: Callable):
-        self.folder, self.device, self.paint = folder, device, paint
+    def __init__(self, folder: Path, device: str, paint: Callable, blobs: Path):
+        self.folder, self.device, self.paint, self.blobs = folder, device, paint, blobs
         self._read: tuple[Path, int] | None = None
         self._draw: Callable | None = None
 
@@ -79,10 +99,23 @@ class Painting:
             self._draw, self._read = self.paint(file, self.device), stamp
         image, depth, alpha = self._draw(np.array(request.viewmat, np.float32).reshape(4, 4),
                                          np.array(request.K, np.float32).reshape(3, 3),
-                                         (request.height, request.width), np.array(request.background, np.float32))
+                                         (request.height, request.width), np.array(request.background, np.float32),
+                                         self._deformed(request))
         rgba = np.concatenate([image, alpha[None]]).transpose(1, 2, 0)
         rgba = np.ascontiguousarray((np.nan_to_num(rgba).clip(0, 1) * 255 + 0.5).astype(np.uint8))
         return Picture(request.width, request.height, rgba, np.ascontiguousarray(depth, np.float32))
+
+    def _deformed(self, request: RenderSplats) -> Deformed | None:
+        if not request.surface:
+            return None
+
+        def read_surface() -> Surface:
+            file = Blobs(self.blobs).path(request.surface)
+            if not file.is_file():
+                raise ProtocolError("not_ready", "The surface of these splats has not been sent.", "Send it first.")
+            return Surface.read(file)
+        arrays = None if request.positions is None else Pose(request.positions, request.matrices)
+        return Deformed(request.surface, request.pose, read_surface, arrays)
 
 
 def answer(painting: Painting, request: RenderSplats) -> Picture | Error:
@@ -90,6 +123,8 @@ def answer(painting: Painting, request: RenderSplats) -> Picture | Error:
         return painting.picture(request)
     except ProtocolError as error:
         return Error(error.code, error.message, error.hint)
+    except ValueError as error:
+        return Error("bad_request", str(error)[:2000])
     except Exception as error:
         traceback.print_exc()
         return Error("internal", f"The splats could not be drawn: {type(error).__name__}: {str(error)[:300]}")
@@ -98,6 +133,7 @@ def answer(painting: Painting, request: RenderSplats) -> Picture | Error:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="milo.backend.service.render_worker")
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--blobs", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--codec", default="raw")
     parser.add_argument("--painter", default=PAINTER)
@@ -105,7 +141,8 @@ def main() -> int:
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     module, _, name = args.painter.partition(":")
-    painting = Painting(args.folder, args.device, getattr(importlib.import_module(module), name))
+    painting = Painting(args.folder, args.device, getattr(importlib.import_module(module), name),
+                        args.blobs)
     while (frames := read_frames(sys.stdin.buffer)) is not None:
         request_id, request = unpack(frames)
         write_frames(pipe, pack(answer(painting, request), request_id, args.codec))

@@ -32,10 +32,10 @@ MOST = 2               # processes at once; each holds torch
 class Renderers:
     """send(client, frames) and reply(peer, message) answer; post runs a function on the server's loop."""
 
-    def __init__(self, jobs: Path, device: str, codec: str, painter: str | None,
+    def __init__(self, jobs: Path, blobs: Path, device: str, codec: str, painter: str | None,
                  post: Callable[[Callable[[], None]], None], send: Callable[[bytes, list], None],
                  reply: Callable[[Peer, Any], None]):
-        self.jobs, self.device, self.codec, self.painter = jobs, device, codec, painter or PAINTER
+        self.jobs, self.blobs, self.device, self.codec, self.painter = jobs, blobs, device, codec, painter or PAINTER
         self.post, self.send, self.reply = post, send, reply
         self._renderers: dict[str, _Renderer] = {}
 
@@ -79,8 +79,8 @@ class _Renderer:
         self.waiting: dict[bytes, tuple[Peer, RenderSplats]] = {}     # the newest of each client
         self.used_at = time.monotonic()
         folder = owner.jobs / job
-        command = [sys.executable, "-m", "milo.backend.service.render_worker", str(folder), "--device", owner.device,
-                   "--codec", owner.codec, "--painter", owner.painter]
+        command = [sys.executable, "-m", "milo.backend.service.render_worker", str(folder), "--blobs", str(owner.blobs),
+                   "--device", owner.device, "--codec", owner.codec, "--painter", owner.painter]
         with open(folder / "render.log", "wb") as stderr:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
                                             **new_group())

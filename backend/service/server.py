@@ -97,8 +97,8 @@ class Server:
         self.jobs = Jobs(store, self.workspace.jobs, launcher, devices, self.mailbox.post, self._changed.add)
         self.workspace.remove_unstarted({*self.jobs.ids(), *store.deleted()})
         codec = "raw" if host in LOOPBACK else "zlib"
-        self.renderers = Renderers(self.workspace.jobs, devices[0], codec, painter, self.mailbox.post, self.send,
-                                   lambda peer, message: self.desk.reply(peer, message))
+        self.renderers = Renderers(self.workspace.jobs, self.workspace.blobs.root, devices[0], codec, painter,
+                                   self.mailbox.post, self.send, lambda peer, message: self.desk.reply(peer, message))
         self.desk = Desk(self.workspace, self.jobs, self.renderers, self.version, _build(), self.mailbox.post,
                          self.send, self.stop)
         self.desk.remove_deleted()

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import strategies as st
 
 from milo.protocol import schema
-from milo.protocol.messages import MESSAGES, MeshSnapshot, Picture, PutBlob, SceneFile, SceneFiles, StartJob
+from milo.protocol.messages import (
+    MESSAGES,
+    MeshSnapshot,
+    Picture,
+    PutBlob,
+    RenderSplats,
+    SceneFile,
+    SceneFiles,
+    StartJob,
+)
 from milo.protocol.photos import Alignment
 
 _part = st.text("abcXYZ09_-é ", min_size=1, max_size=12).map(str.strip).filter(
@@ -72,6 +81,11 @@ def _agree(message):
             files = {f.path.lower(): f for f in message.files}
             files = {p: f for p, f in files.items() if not any(q.startswith(p + "/") for q in files)}
             return SceneFiles(tuple(files.values()))
+        case RenderSplats(surface="") | RenderSplats(pose=""):
+            return dataclasses.replace(message, surface="", pose="", positions=None, matrices=None)
+        case RenderSplats(positions=positions):
+            matrices = None if positions is None else np.zeros((len(positions), 4, 4), np.float32)
+            return dataclasses.replace(message, matrices=matrices)
         case StartJob(scene=SceneFiles()):
             return dataclasses.replace(message, points=None, colors=None)
         case StartJob(points=points):

@@ -95,6 +95,10 @@ def mesh(verts=None, faces=((0, 1, 2),), colors=3):
     p.PhotoReport("a", "good", "", (), (), (p.Photo("../a", 1, 1, 1.0, 1.0),)),
     m.RenderSplats("a", EYE4[:15], EYE3, 8, 8), m.RenderSplats("a", EYE4, EYE3, 0, 8),
     m.RenderSplats("a", (float("nan"), *EYE4[1:]), EYE3, 8, 8), m.RenderSplats("a", EYE4, EYE3, 8193, 8),
+    m.RenderSplats("a", EYE4, EYE3, 8, 8, surface=HASH), m.RenderSplats("a", EYE4, EYE3, 8, 8, pose=HASH),
+    m.RenderSplats("a", EYE4, EYE3, 8, 8, surface=HASH, pose=HASH, positions=np.zeros((3, 3), np.float32)),
+    m.RenderSplats("a", EYE4, EYE3, 8, 8, positions=np.zeros((3, 3), np.float32),
+                   matrices=np.zeros((1, 4, 4), np.float32)),
     m.PutBlob(HASH, 2, 0, np.zeros(3, np.uint8)), m.PutBlob(HASH, 9, 0, np.zeros(3, np.int32)),
     m.PutBlob(HASH, 9, 0, b"abc"), m.PutBlob(HASH, 2**30, 0, np.zeros((4 << 20) + 1, np.uint8)),
     mesh(faces=[[0, 1, 3]]), mesh(faces=[[-1, 0, 1]]), mesh(colors=2), mesh(verts=np.full((3, 3), np.nan, np.float32)),
@@ -131,7 +135,7 @@ def test_an_error_becomes_an_exception_again():
 
 
 def test_the_version_is_two():
-    assert PROTOCOL_VERSION == 2
+    assert PROTOCOL_VERSION == 3
 
 
 def test_the_reference_names_every_message():

@@ -13,7 +13,7 @@ import pytest
 import zmq
 from service_client import Client
 
-from milo.protocol import ProtocolError, pack
+from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack
 from milo.protocol import messages as m
 
 HELLO = m.Hello("test", "0.1")
@@ -22,7 +22,7 @@ HELLO = m.Hello("test", "0.1")
 def test_a_client_is_welcomed(server, client):
     assert server.ready_line == f"ready {server.connection['address']}\n"
     welcome = client.ask(HELLO)
-    assert welcome.protocol == 2
+    assert welcome.protocol == PROTOCOL_VERSION
     assert welcome.jobs_dir == str(server.home / "jobs")
 
 
@@ -95,11 +95,11 @@ def test_plain_sockets_get_nothing(server):
 
 
 def test_another_version_is_refused_readably(client):
-    with pytest.raises(ProtocolError, match=r"speaks version 3 of .* this backend .* version 2") as no:
-        client.ask(m.Hello("extension", "9.0", protocol=3))
+    with pytest.raises(ProtocolError, match=r"speaks version 99 of .* this backend .* version \d") as no:
+        client.ask(m.Hello("extension", "9.0", protocol=99))
     assert no.value.code == "version_mismatch"
     assert "Update the backend" in no.value.hint
-    envelope = {"v": 3, "id": 77, "type": "job.get", "body": {"job": "a"}, "arrays": []}
+    envelope = {"v": 99, "id": 77, "type": "job.get", "body": {"job": "a"}, "arrays": []}
     client.socket.send_multipart([msgpack.packb(envelope)])
     with pytest.raises(ProtocolError) as no:
         client.receive(77)
@@ -116,7 +116,7 @@ def test_rubbish_is_answered_and_harms_nobody(client):
     with pytest.raises(ProtocolError) as no:
         client.ask(m.GetJob("nobody"))
     assert no.value.code == "unknown_job"
-    assert client.ask(HELLO).protocol == 2
+    assert client.ask(HELLO).protocol == PROTOCOL_VERSION
 
 
 def test_two_servers_do_not_share_a_home(server):
@@ -144,7 +144,7 @@ def test_stop_ends_the_server_and_its_connection_file(launch):
 
     again = launch()      # the same keys: a client that has the old file is let in at the new address
     client = Client(connection | {"address": again.connection["address"]})
-    assert client.ask(HELLO).protocol == 2
+    assert client.ask(HELLO).protocol == PROTOCOL_VERSION
     client.close()
 
 

@@ -74,7 +74,7 @@ def test_gaussians_are_drawn_by_the_painter_of_the_product(tmp_path):
         means=np.array([[0, 0, 2]], np.float32), sh_dc=red.astype(np.float32), sh_rest=np.zeros((1, 0, 3), np.float32),
         opacities=np.array([8], np.float32), scales=np.full((1, 3), np.log(0.1), np.float32),
         quats=np.array([[1, 0, 0, 0]], np.float32)))
-    painting = Painting(tmp_path, "cpu", paint_gaussians)
+    painting = Painting(tmp_path, "cpu", paint_gaussians, tmp_path / "blobs")
     request = m.RenderSplats("a", EYE4, (60, 0, 20, 0, 60, 15, 0, 0, 1), 40, 30)
     picture = painting.picture(request)
     assert picture.image[14, 19].tolist() == pytest.approx([252, 0, 0, 252], abs=4)
@@ -97,5 +97,72 @@ def test_a_small_scene_is_not_cut_away(tmp_path, record):
         scales=np.full((1, 3), np.log(0.005), np.float32), quats=np.array([[1, 0, 0, 0]], np.float32)))
     (run / "run.json").write_text(record)
     request = m.RenderSplats("a", EYE4, (60, 0, 20, 0, 60, 15, 0, 0, 1), 40, 30)
-    picture = Painting(tmp_path, "cpu", paint_gaussians).picture(request)
+    picture = Painting(tmp_path, "cpu", paint_gaussians, tmp_path / "blobs").picture(request)
     assert picture.image[14, 19, 3] > 200
+
+
+def a_panel():
+    """A square of two triangles at z = 2 as a surface, and its pose at rest."""
+    from milo.protocol.surfaces import Pose, Surface
+
+    verts = np.array([[-0.5, -0.5, 2], [0.5, -0.5, 2], [0.5, 0.5, 2], [-0.5, 0.5, 2]], np.float32)
+    faces = np.array([[0, 2, 1], [0, 3, 2]], np.int32)
+    surface = Surface(faces, verts, np.ones(4, np.float32), np.float32([[0, 0, -1]] * 4), np.ones(2, np.int32),
+                      np.zeros(2, np.int32), np.zeros(1, np.uint8), np.zeros(1, np.uint8))
+    return surface, Pose(verts, np.eye(4, dtype=np.float32)[None])
+
+
+def test_splats_follow_a_surface(server, client, tmp_path):
+    """Over the wire with the painter of the product: a red Gaussian on a panel that is moved aside."""
+    from dataclasses import replace
+
+    from milo.backend.data.ply import SplatColumns, write_mesh, write_splats
+    from milo.backend.service.render_worker import Painting, answer, paint_gaussians
+    from milo.protocol.surfaces import Pose
+
+    surface, rest = a_panel()
+    (tmp_path / "run").mkdir()
+    red = (np.array([[1.0, 0.0, 0.0]], np.float32) - 0.5) / 0.28209479
+    write_splats(tmp_path / "run" / "splats.ply", SplatColumns(
+        means=np.array([[0, 0, 2]], np.float32), sh_dc=red.astype(np.float32), sh_rest=np.zeros((1, 0, 3), np.float32),
+        opacities=np.array([8], np.float32), scales=np.full((1, 3), np.log(0.1), np.float32),
+        quats=np.array([[1, 0, 0, 0]], np.float32)))
+    client.put(surface.pack())
+    painting = Painting(tmp_path, "cpu", paint_gaussians, server.home / "blobs")
+
+    def ask(pose=None, **changed):
+        posed = {} if pose is None else {"pose": pose.hash, "positions": pose.positions, "matrices": pose.matrices}
+        request = m.RenderSplats("a", EYE4, (60, 0, 20, 0, 60, 15, 0, 0, 1), 40, 30, surface=surface.hash,
+                                 **{"pose": rest.hash} | posed)
+        return answer(painting, replace(request, **changed))
+
+    assert ask(rest).code == "not_ready"                                # no mesh yet
+    write_mesh(tmp_path / "run" / "mesh.ply", surface.rest_co, surface.faces)
+    assert ask().code == "not_ready"                                    # a pose by name that never came
+    assert ask(rest).image[14, 19, 0] > 240
+    assert ask().image[14, 19, 0] > 240                                 # now its name will do
+    aside = Pose(rest.positions + np.float32([0.4, 0, 0]), rest.matrices)
+    picture = ask(aside)
+    assert picture.image[14, 19, 0] < 30 and picture.image[14, 31, 0] > 240
+    assert picture.depth[14, 31] == pytest.approx(2, abs=0.3)
+    assert ask().code == "not_ready"                                    # only the last pose is kept
+    further = rest.matrices.copy()
+    further[0, 2, 3] = 2
+    assert ask(Pose(rest.positions, further)).depth[14, 19] == pytest.approx(4, abs=0.3)
+    assert ask(Pose(rest.positions[:3], rest.matrices)).code == "bad_message"
+    assert ask(rest, surface="0" * 64).code == "not_ready"              # a surface that never came
+
+
+def test_a_surface_reaches_the_painter(client, job):
+    """The process that draws is told where surfaces lie, and gets the arrays."""
+    from dataclasses import replace
+
+    surface, rest = a_panel()
+    surface = replace(surface, replicate=np.ones(1, np.uint8))              # one that nobody has sent
+    request = m.RenderSplats(job, EYE4, (0.5, 0, 0, 0, 0.5, 0, 0, 0, 1), 6, 4, surface=surface.hash, pose=rest.hash,
+                             positions=rest.positions, matrices=rest.matrices)
+    with pytest.raises(ProtocolError) as no:
+        client.ask(request)
+    assert no.value.code == "not_ready" and "surface" in str(no.value)
+    client.put(surface.pack())
+    assert client.ask(request).image[0, 0].tolist() == [128, 4, 2, 255]     # vertices and triangles

@@ -12,7 +12,7 @@ import pytest
 from milo.backend.service import blobs as blobs_module
 from milo.backend.service.blobs import Blobs
 from milo.backend.service.files import write_atomic
-from milo.protocol import ProtocolError
+from milo.protocol import PROTOCOL_VERSION, ProtocolError
 from milo.protocol import messages as m
 
 DATA = np.random.default_rng(1).integers(0, 256, 300_000, np.uint8).tobytes()
@@ -116,7 +116,7 @@ def test_a_really_full_disk(small_disk, launch, monkeypatch):
     with pytest.raises(ProtocolError) as no:
         client.put(DATA)
     assert no.value.code == "no_space"
-    assert client.ask(m.Hello("t", "0")).protocol == 2
+    assert client.ask(m.Hello("t", "0")).protocol == PROTOCOL_VERSION
     ballast.unlink()
     assert client.put(DATA) == HASH
 
