@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 # Later layers may import earlier ones, never the other way round.
 LAYERS = ["data", "alignment", "rendering", "gaussians", "mesh", "extraction", "training", "evaluation", "editing",
-          "service"]
+          "finishing", "service"]
 # Library -> the only places that may import it.
 HOMES = {
     "zmq": ["backend/service/", "backend/doctor.py", "blender_addon/connection/", "tests/"],
@@ -17,6 +17,7 @@ HOMES = {
     "pycolmap": ["backend/alignment/solver.py"],
     "cv2": ["backend/data/video.py", "tests/"],
     "plyfile": ["backend/data/ply.py", "tests/"],
+    "xatlas": ["backend/finishing/unwrap.py"],
     "nvdiffrast": ["backend/rendering/", "tests/"],
 }
 FOLDERS = ("protocol", "cuda_ext", "backend", "functional", "blender_addon", "examples", "bench", "tests")

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from fake_runner import sheet
 
-from milo.backend.service.lod import decimate, merge_on_grid
+from milo.backend.finishing.decimate import merge_on_grid
+from milo.backend.service.lod import decimate
 from milo.backend.service.mesh_files import Mesh
 from milo.backend.service.snapshots import read_snapshot, sequence, write_snapshot
 from milo.protocol import messages as m
@@ -115,7 +116,7 @@ def test_decimation_keeps_the_budget_where_it_cannot_collapse():
         small = decimate(mesh, budget)
         assert len(small.faces) <= budget
         assert len(small.colors) == len(small.verts)
-        assert len(merge_on_grid(mesh, budget)[1]) <= budget
+        assert len(merge_on_grid(mesh.verts, mesh.faces, budget)[1]) <= budget
 
 
 def test_a_small_mesh_is_left_alone():

@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""From a run to an asset: light, textured, with a place, in files that other programs open."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from milo.backend.data.ply import read_splats, write_mesh, write_splats
+from milo.backend.data.scene import View
+from milo.backend.data.splat_folder import latest_splats
+from milo.backend.data.spz import write_spz
+from milo.backend.evaluation.finished_run import FinishedRun, open_run
+from milo.backend.evaluation.mesh_views import draw_colored, seen_faces
+from milo.backend.extraction.steps import ExtractStep
+from milo.backend.gaussians.files import load_gaussians
+from milo.backend.rendering.image_metrics import compared, psnr, quantised
+
+from .asset import Asset, draw_textured
+from .bake import Photo, bake_colors
+from .clean import clean
+from .decimate import decimate
+from .glb import write_glb
+from .normal_map import bake_normals
+from .obj import write_obj
+from .placement import Placement, moved_splats, placement
+from .texels import picture, texels_of
+from .unwrap import Charted, unwrap
+
+FORMAT = 1
+SOURCES = ("photos", "splats")
+LESS = 4        # times fewer triangles from one level of detail to the next
+
+
+class FinishingStopped(Exception):
+    """The finishing was stopped before it was done."""
+
+
+@dataclass(frozen=True)
+class FinishOptions:
+    """What the asset shall be.
+
+    Attributes:
+        triangles: at most, of the finest level.
+        texture: side of its textures, texels.
+        levels: levels of detail; each has a quarter of the triangles, and half the side of the textures, of the last.
+        source: what colours are taken from: "photos", or "splats" as the training cameras see them.
+        scale: metres that a unit of the scene is; up, origin: see `placement`.
+    """
+
+    triangles: int = 20_000
+    texture: int = 2048
+    levels: int = 1
+    source: str = "photos"
+    scale: float = 1.0
+    up: str = "z"
+    origin: str = "keep"
+
+    def __post_init__(self):
+        if self.source not in SOURCES:
+            raise ValueError(f"--source {self.source}: choose {' or '.join(SOURCES)}.")
+        for name, least, most in (("triangles", 4, 10_000_000), ("texture", 16, 16_384), ("levels", 1, 8)):
+            if not least <= getattr(self, name) <= most:
+                raise ValueError(f"--{name} {getattr(self, name)}: give a number from {least} to {most:,}.")
+        placement(np.zeros((1, 3)), self.scale, self.up, self.origin)
+
+
+class Finished(NamedTuple):
+    """What was written."""
+
+    folder: Path
+    files: list[str]
+    report: dict        # as in finish.json
+
+
+def finish(run: str | Path, output: str | Path, options: FinishOptions | None = None, *,
+           scene: str | Path | None = None, device: str = "cpu",
+           on_step: Callable[[ExtractStep], None] = lambda step: None,
+           should_stop: Callable[[], bool] = lambda: False) -> Finished:
+    """Finish a run: mesh.glb, .obj and .ply, further levels as mesh_lod1 and so on, splats.ply and .spz, finish.json.
+
+    Args:
+        run: folder of a finished run.
+        output: folder; made if it is not there, files in it are replaced.
+        options: defaults where None.
+        scene: folder of the scene, if it has moved.
+        device: where the drawing is done.
+        on_step: called after each step.
+        should_stop: asked after each step; when it turns true, FinishingStopped is raised.
+
+    Raises:
+        SceneError: the run or its scene cannot be read.
+        ValueError: cameras and mesh do not belong together, or files cannot hold the result.
+        FinishingStopped: should_stop said so.
+    """
+    options = options or FinishOptions()
+    started = time.monotonic()
+
+    def step(stage: str, iteration: int = 0, iterations: int = 1, vertices: int = 0) -> None:
+        on_step(ExtractStep(stage, iteration, iterations, None, vertices))
+        if should_stop():
+            raise FinishingStopped
+
+    step("loading")
+    opened = open_run(run, scene, device)
+    step("clean")
+    cameras = [view.camera for view in opened.scene.train]
+    seen = seen_faces(*_on(device, opened.verts, opened.faces), cameras, near=opened.scale.mesh_near).cpu().numpy()
+    full = clean(opened.verts.astype(np.float32), opened.faces, seen)
+    place = placement(full[0], options.scale, options.up, options.origin)
+    folder = Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    files, levels = [], []
+    for level in range(options.levels):
+        name = "mesh" if level == 0 else f"mesh_lod{level}"
+        triangles, texture = max(4, options.triangles // LESS**level), max(16, options.texture // 2**level)
+        step("decimate", vertices=len(full[0]))
+        mesh = decimate(*full, triangles)
+        step("unwrap", vertices=len(mesh[0]))
+        charted = unwrap(*mesh, texture)
+        texels = texels_of(charted, texture, device)
+
+        def on_photo(done: int, vertices: int = len(mesh[0])) -> None:
+            step("bake", done, len(cameras), vertices)
+
+        colors, weight = bake_colors(texels, *_on(device, charted.verts, charted.faces),
+                                     photos_of(opened, options.source), near=opened.scale.mesh_near, on_photo=on_photo)
+        step("relief", vertices=len(mesh[0]))
+        asset = Asset(name, charted, picture(texels, colors), picture(texels, bake_normals(texels, *full)))
+        step("saving", vertices=len(mesh[0]))
+        files += write_asset(folder, asset, place, _vertex_colors(charted, asset.color))
+        levels.append({"name": name, "triangles": len(charted.faces), "texture": texture,
+                       "texels": len(texels.index), "seen": float((weight > 0).float().mean()),
+                       **held_out(opened, asset, lambda done: step("compare", done, len(opened.scene.test)))})
+    files += write_placed_splats(folder, opened.path, place)
+    report = {"format": FORMAT, "scene": opened.scene.name, "options": asdict(options),
+              "full": {"triangles": len(opened.faces), "clean": len(full[1]), **held_out_full(opened)},
+              "levels": levels, "seconds": time.monotonic() - started}
+    partial = folder / "finish.json.partial"
+    partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, folder / "finish.json")
+    return Finished(folder, [*files, "finish.json"], report)
+
+
+def photos_of(run: FinishedRun, source: str) -> Iterator[Photo]:
+    """What colours are taken from: training photos, or the splats from where they were taken."""
+    for view in run.scene.train:
+        opaque = None if view.mask is None else view.mask.to(run.background.device) == 255
+        if source == "splats":
+            yield Photo(view.camera, run.splat_image(view), opaque)
+        else:
+            yield Photo(view.camera, view.target(torch.zeros_like(run.background)), opaque)
+
+
+def write_asset(folder: Path, asset: Asset, place: Placement, colors: np.ndarray) -> list[str]:
+    """Write GLB, OBJ and PLY (with vertex colours [V, 3] uint8) of an asset in its place; returns the files' names."""
+    turned = placement(np.zeros((1, 3)))._replace(quat=place.quat)
+    mesh = asset.mesh
+    tangents = np.concatenate([turned.moved(mesh.tangents[:, :3]), mesh.tangents[:, 3:]], axis=1)
+    placed = mesh._replace(verts=place.moved(mesh.verts), normals=turned.moved(mesh.normals), tangents=tangents)
+    asset = asset._replace(mesh=placed)
+    glb, ply = folder / f"{asset.name}.glb", folder / f"{asset.name}.ply"
+    write_glb(glb, asset)
+    objects = write_obj(folder / f"{asset.name}.obj", asset)
+    write_mesh(ply, placed.verts, placed.faces, colors)
+    return [file.name for file in (glb, *objects, ply)]
+
+
+def write_placed_splats(folder: Path, run: Path, place: Placement) -> list[str]:
+    """Write the run's Gaussians in their place: splats.ply with all its columns, splats.spz as they are drawn."""
+    path = latest_splats(run) or run / "splats.ply"
+    write_splats(folder / "splats.ply", moved_splats(read_splats(path), place))
+    drawn = load_gaussians(path).splats().detach()
+    columns = read_splats(path)
+    drawn_columns = replace(
+        columns, scales=drawn.scales.log().numpy(), opacities=torch.logit(drawn.opacities, 1e-6).numpy(),
+        filter_3d=None, base_occupancy=None, occupancy_shift=None)
+    write_spz(folder / "splats.spz", moved_splats(drawn_columns, place))
+    return ["splats.ply", "splats.spz"]
+
+
+def held_out(run: FinishedRun, asset: Asset, on_view: Callable[[int], None] = lambda done: None) -> dict:
+    """Mean PSNR of the textured mesh on the held-out views, by the protocol of `milo evaluate`."""
+    def image(view: View) -> torch.Tensor:
+        return draw_textured(asset.mesh, asset.color, view.camera, run.background, near=run.scale.mesh_near)
+
+    return _psnr(run, image, on_view)
+
+
+def held_out_full(run: FinishedRun) -> dict:
+    """The same of the run's own mesh in its vertex colours; empty if it has none."""
+    if run.colors is None:
+        return {}
+    verts, faces = _on(run.background.device, run.verts.astype(np.float32), run.faces)
+    colors = torch.from_numpy(run.colors).to(verts) / 255
+    return _psnr(run, lambda view: draw_colored(verts, faces, colors, view.camera, run.background,
+                                                near=run.scale.mesh_near).image)
+
+
+def _psnr(run: FinishedRun, image: Callable[[View], torch.Tensor],
+          on_view: Callable[[int], None] = lambda done: None) -> dict:
+    values = []
+    for view in run.scene.test:
+        values.append(psnr(*compared(quantised(image(view)), view, run.background, run.config.loss.masked)))
+        on_view(len(values))
+    return {"psnr": sum(values) / len(values)} if values else {}
+
+
+def _vertex_colors(mesh: Charted, color: np.ndarray) -> np.ndarray:
+    """[V, 3] uint8: the texture at the vertices."""
+    side = len(color)
+    column, row = (mesh.uvs * side).astype(int).clip(0, side - 1).T
+    return color[row, column]
+
+
+def _on(device: str | torch.device, *arrays: np.ndarray) -> tuple[torch.Tensor, ...]:
+    return tuple(torch.from_numpy(array).to(device) for array in arrays)
