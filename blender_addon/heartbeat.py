@@ -48,6 +48,7 @@ def appearance(now: session.Session) -> tuple:
         now.photos.progress,
         id(now.photos.report),
         now.refreshes,
+        tuple((job.job, job.state, job.iteration) for job in now.job_list.jobs),
     )
 
 
@@ -75,7 +76,7 @@ def on_save(_path: object) -> None:
 @persistent
 def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Whatever changes a mesh, a transfer of what lay on it before is no longer right."""
-    now = session.current()
+    now = session.current().refresh
     if now.transferring:
         ids = (update.id.original for update in depsgraph.updates if update.is_updated_geometry)
         now.changed({changed.name for changed in ids if isinstance(changed, bpy.types.Mesh)})

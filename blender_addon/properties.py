@@ -3,9 +3,6 @@
 
 from __future__ import annotations
 
-import tomllib
-from typing import Any
-
 import bpy
 from bpy.props import (
     BoolProperty,
@@ -20,6 +17,7 @@ from bpy.props import (
 )
 from bpy.types import PropertyGroup
 
+from . import options
 from .scene import region
 
 SOURCES = (
@@ -36,9 +34,12 @@ PHOTO_STATES = (
     ("FOUND", "Found", "Its camera was found"),
     ("LOST", "Not Found", "Its camera was not found"),
 )
-PRESETS = (
-    ("preview", "Preview", "A quick look: minutes on a CPU"),
-    ("default", "Default", "The full schedule, for a GPU"),
+PRESETS = (  # the numbers are what a .blend keeps
+    ("preview", "Preview", "A quick look: 2,000 iterations on small pictures, minutes on a CPU", 0),
+    ("low", "Low", "Small mesh: 18,000 iterations, for a GPU", 2),
+    ("default", "Default", "The full schedule: 18,000 iterations, for a GPU", 1),
+    ("high", "High", "Fine mesh: more Gaussians carry the mesh; a large GPU", 3),
+    ("veryhigh", "Very High", "Finest mesh: a large GPU and patience", 4),
 )
 
 
@@ -78,6 +79,9 @@ class MILO_PG_scene(PropertyGroup):
         name="Settings",
         description='Single settings over the preset, separated by semicolons, e.g. "schedule.iterations=800"',
     )
+    option_section: EnumProperty(
+        name="Section", description="Which options to show", items=options.sections(), default="schedule"
+    )
     live_mesh: BoolProperty(
         name="Live Mesh",
         description="Show the mesh while it is being trained. The finished mesh comes in any case",
@@ -89,6 +93,14 @@ class MILO_PG_scene(PropertyGroup):
         default=200_000,
         min=0,
         soft_max=2_000_000,
+    )
+    refresh_s: FloatProperty(
+        name="Refresh Every",
+        description="Least time between two meshes, in seconds",
+        subtype="TIME_ABSOLUTE",
+        default=2.0,
+        min=0.0,
+        soft_max=60.0,
     )
     job: StringProperty(name="Job", description="The backend's id of this scene's reconstruction")
     photo_job: StringProperty(name="Photo Job", description="The backend's id of the alignment that is under way")
@@ -136,24 +148,6 @@ def show_camera(item: MILO_PG_photo, context: bpy.types.Context) -> None:
             obj.select_set(False)
         camera.select_set(True)
         context.view_layer.objects.active = camera
-
-
-def parse_overrides(text: str) -> dict[str, Any]:
-    """{"a.b": value} from "a.b=1; c.d=true"; values are TOML, or plain text.
-
-    Raises:
-        ValueError: a piece is not key=value.
-    """
-    settings = {}
-    for piece in filter(None, (part.strip() for part in text.split(";"))):
-        key, equals, value = (part.strip() for part in piece.partition("="))
-        if not key or not equals:
-            raise ValueError(f'Settings: "{piece}" is not of the form section.field=value.')
-        try:
-            settings[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            settings[key] = value
-    return settings
 
 
 CLASSES = (MILO_PG_scene, MILO_PG_object, MILO_PG_photo)

@@ -24,9 +24,11 @@ from .connection.backend import READY, STARTING, Backend
 from .connection.job_start import JobStart, Reconstruction
 from .connection.problems import NoBackend, Problem
 from .connection.watch import Watch
+from .job_list import JobList
 from .photo_work import PhotoWork
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
-from .scene import carry, mesh_object
+from .refresh import Refresh
+from .scene import mesh_object
 from .version import product_version
 
 BUDGET_S = 0.008  # of one poll, replies beyond it wait for the next
@@ -43,10 +45,10 @@ class Session:
         self.watch: Watch | None = None
         self.problem: Problem | None = None  # of the last thing the user asked for
         self.photos = PhotoWork(self)
-        self.waiting = ""  # why the newest mesh is not shown yet
-        self.refreshes = 0  # meshes applied since this session began
+        self.job_list = JobList(self)
+        self.others: list[Watch] = []  # of earlier jobs that are not finished, while a newer one is followed
+        self.refresh = Refresh()
         self._scene_name = ""
-        self._transfer: carry.Transfer | None = None  # of what lies on the old mesh, to the next one
         self._wanted: Callable[[], None] | None = None  # what to do once the backend is ready
         self._replies: list[tuple[Future, Callable[[Any], None]]] = []
 
@@ -69,6 +71,16 @@ class Session:
         if info and info.state in ACTIVE and self.backend.state != READY:
             return "interrupted"
         return info.state if info else ""
+
+    @property
+    def waiting(self) -> str:
+        """Why the newest mesh is not shown yet, or ""."""
+        return self.refresh.waiting
+
+    @property
+    def refreshes(self) -> int:
+        """Meshes shown since this session began."""
+        return self.refresh.count
 
     @property
     def trouble(self) -> Problem | None:
@@ -118,14 +130,14 @@ class Session:
         self.when_ready(lambda: self._begin(wanted))
 
     def pause(self) -> None:
-        self.ask(PauseJob(self.job), self._told)
+        self.ask(PauseJob(self.job), self.told)
 
     def cancel(self) -> None:
         self._wanted = None
         if self.starting:
             self.starting.cancel()
         elif self.watch:
-            self.ask(CancelJob(self.job), self._told)
+            self.ask(CancelJob(self.job), self.told)
 
     def resume(self, scene: bpy.types.Scene) -> None:
         """Go on with a scene's job from its last checkpoint, with a new backend where needed. Raises Problem."""
@@ -145,13 +157,32 @@ class Session:
         """Show a job's progress and meshes from now on."""
         scene = self._scene_of(job)
         live, max_triangles = (scene.milo.live_mesh, scene.milo.max_triangles) if scene else (True, 200_000)
+        if self.watch and self.watch.job != job and not self.watch.complete:
+            self.others.append(self.watch)
+        self.others = [other for other in self.others if other.job != job]
         self.watch = Watch(self.backend.client, job, live=live, max_triangles=max_triangles)
         self.watch.info = info
-        self.waiting, self._transfer = "", None
+        self.refresh.start_anew()
+
+    def show(self, scene: bpy.types.Scene, job: str) -> None:
+        """Turn a scene to another job of the backend."""
+        self._scene_name, scene.milo.job = scene.name, job
+        scene.milo.backend_home = str(self.backend.home)
+        self.follow(job)
+
+    def forget(self, job: str) -> None:
+        """Follow a job no longer: it is about to be deleted."""
+        self.others = [other for other in self.others if other.job != job]
+        if self.job == job:
+            self.watch = None
+        for scene in bpy.data.scenes:
+            if scene.milo.job == job:
+                scene.milo.job = ""
 
     def attach(self, scene: bpy.types.Scene) -> None:
         """After a .blend was opened: follow its job again if its backend is there."""
-        self.watch, self.problem, self.waiting, self._wanted, self._transfer = None, None, "", None, None
+        self.watch, self.problem, self._wanted, self.others = None, None, None, []
+        self.refresh.start_anew()
         self.photos.forget()
         self.photos.report = None
         job, photo_job = scene.milo.job, scene.milo.photo_job
@@ -173,17 +204,6 @@ class Session:
             self.follow(scene.milo.job)
         if scene is not None and scene.milo.photo_job:
             self.photos.follow(scene)
-
-    @property
-    def transferring(self) -> bool:
-        """Whether what lies on the old mesh is being carried over to the next one."""
-        return self._transfer is not None
-
-    def changed(self, meshes: set[str]) -> None:
-        """Meshes were changed: if what lies on one of them is just being carried over, that has to begin again."""
-        obj = mesh_object.find(self.job)
-        if obj is not None and obj.data.name in meshes:
-            self._transfer = None
 
     def close(self) -> None:
         """End threads, connection and the backend that Blender started."""
@@ -207,16 +227,19 @@ class Session:
             self._started()
         self._take_replies(end)
         busy_with_photos = self.photos.step()
+        self.job_list.step()
+        self._step_others()
         if self.watch:
             self._rebind()
             self.watch.keep_going()
             if time.perf_counter() < end:
-                self._show_mesh()
+                self.refresh.show(self.watch, self._scene_of)
         return bool(
             self._wanted
             or self.starting
             or self._replies
-            or self._transfer
+            or self.refresh.transferring
+            or self.others
             or busy_with_photos
             or (self.watch and not self.watch.complete)
         )
@@ -279,9 +302,10 @@ class Session:
         """Whether the answer to a request has yet to be dealt with."""
         return any(future is waiting for waiting, _ in self._replies)
 
-    def _told(self, info: JobInfo) -> None:
+    def told(self, info: JobInfo) -> None:
         if self.watch and self.watch.job == info.job:
             self.watch.tell(info)
+        self.job_list.hurry()
 
     def _take_replies(self, end: float) -> None:
         ready = [reply for reply in self._replies if reply[0].done()]
@@ -305,8 +329,21 @@ class Session:
         scene = self._scene_of(self.watch.job)
         if scene:
             self.watch.live, self.watch.max_triangles = scene.milo.live_mesh, scene.milo.max_triangles
+            self.watch.interval_s = scene.milo.refresh_s
         obj = mesh_object.find(self.watch.job)
         self.watch.frozen = obj is not None and obj.milo.frozen
+
+    def _step_others(self) -> None:
+        """Go on with jobs that another one has taken the place of in the panel."""
+        for other in list(self.others):
+            obj = mesh_object.find(other.job)
+            lost = obj is None or other.client is not self.backend.client
+            if lost or (other.complete and (obj.milo.frozen or obj.milo.sequence >= other.mesh_seq)):
+                self.others.remove(other)
+                continue
+            other.frozen = obj.milo.frozen
+            other.keep_going()
+            self.refresh.show(other, lambda job: None)
 
     def _scene_of(self, job: str) -> bpy.types.Scene | None:
         scene = next((scene for scene in bpy.data.scenes if scene.milo.job == job), None)
@@ -315,44 +352,6 @@ class Session:
             if scene is not None and not scene.milo.job:
                 scene.milo.job, scene.milo.backend_home = job, str(self.backend.home)
         return scene
-
-    def _show_mesh(self) -> None:
-        mesh = self.watch.mesh
-        if mesh is None:
-            return
-        obj = mesh_object.find(self.watch.job)
-        if obj is None:
-            scene = self._scene_of(self.watch.job)
-            if scene is None:
-                return
-            obj = mesh_object.create(self.watch.job, self.watch.info.name, scene)
-        self.waiting = ""
-        if self._transfer and not self._transfer.fits(obj):
-            self._transfer = None
-        shown = (obj.milo.sequence, obj.milo.triangles) == (mesh.seq, len(mesh.faces))
-        if shown or obj.milo.frozen or obj.milo.sequence > mesh.seq:
-            return
-        self.waiting = mesh_object.why_wait(obj)
-        if self.waiting:
-            self._transfer = None
-            return
-        if self._transfer is None:
-            old = carry.take(obj)
-            if old.has_to_be_carried:
-                self._transfer = carry.Transfer(mesh, old, mesh.verts, mesh.faces)
-                return
-            kept = old, carry.Carried()
-        elif not self._transfer.done:
-            return
-        else:  # if a newer mesh came meanwhile, this one is shown first: a fast backend must not keep all away
-            done, self._transfer = self._transfer, None
-            if done.carried is None:
-                raise RuntimeError("Vertex groups could not be carried over; the console has the details.")
-            mesh, kept = done.mesh, (done.old, done.carried)
-        mesh_object.replace(obj, mesh.verts, mesh.faces, mesh.colors, kept)
-        obj.milo.sequence, obj.milo.triangles = mesh.seq, len(mesh.faces)
-        obj.milo.iteration, obj.milo.kind = mesh.iteration, mesh.kind
-        self.refreshes += 1
 
 
 _current: Session | None = None

@@ -30,6 +30,7 @@ class Watch:
         live: ask for previews; without it only the final mesh is fetched.
         frozen: ask for no mesh at all.
         max_triangles: level of detail of previews, 0 for all. The final mesh always comes whole.
+        interval_s: least time from one preview to the next.
     """
 
     def __init__(self, client: Client, job: str, *, live: bool, max_triangles: int):
@@ -38,12 +39,14 @@ class Watch:
         self.live = live
         self.frozen = False
         self.max_triangles = max_triangles
+        self.interval_s = 0.0
         self.info: JobInfo | None = None
         self.mesh: MeshSnapshot | None = None
         self.problem: Problem | None = None
         self._asking_info: Future | None = None
         self._asking_mesh: Future | None = None
         self._not_before = 0.0
+        self._mesh_at = 0.0
 
     def keep_going(self) -> None:
         """Ask again for what is not being asked for. Called by every poll."""
@@ -68,6 +71,11 @@ class Watch:
         """The job has ended and its last mesh, if one is wanted, is here."""
         return self._told_all() and not self._wants_mesh()
 
+    @property
+    def mesh_seq(self) -> int:
+        """Number of the newest mesh here, 0 without any."""
+        return self.mesh.seq if self.mesh else 0
+
     def _told_all(self) -> bool:
         return self.info is not None and self.info.state in ENDED
 
@@ -75,18 +83,17 @@ class Watch:
         if self.frozen or self.info is None:
             return False
         ended = self.info.state in ENDED
-        if not self.live and not ended:
+        if not ended and (not self.live or time.monotonic() < self._mesh_at + self.interval_s):
             return False
         if self._is_reduced_final():
             return True
-        have = self.mesh.seq if self.mesh else 0
-        return not ended or self.info.mesh_seq > have
+        return not ended or self.info.mesh_seq > self.mesh_seq
 
     def _is_reduced_final(self) -> bool:
         return self.mesh is not None and self.mesh.kind == "final" and len(self.mesh.faces) < self.mesh.triangles_full
 
     def _mesh_question(self) -> NextMesh:
-        have = self.mesh.seq if self.mesh else 0
+        have = self.mesh_seq
         if self._is_reduced_final():
             return NextMesh(self.job, after=have - 1, max_triangles=0, wait_s=0.0)
         ended = self.info.state in ENDED
@@ -108,7 +115,7 @@ class Watch:
     def _got_mesh(self, future: Future) -> None:
         reply = self._reply_of(future)
         if isinstance(reply, MeshSnapshot):
-            self.mesh = reply
+            self.mesh, self._mesh_at = reply, time.monotonic()
         elif isinstance(reply, Nothing) and self._told_all():
             self._not_before = time.monotonic() + RETRY_S  # told of a mesh that is not there yet
         self._asking_mesh = None

@@ -3,9 +3,10 @@
 
 import bpy
 
-from . import backend, mesh, photos, reconstruct, region, splats
+from . import backend, jobs, mesh, options, photos, reconstruct, region, splats
 
-CLASSES = (*backend.CLASSES, *photos.CLASSES, *region.CLASSES, *reconstruct.CLASSES, *mesh.CLASSES, *splats.CLASSES)
+MODULES = (backend, photos, region, reconstruct, jobs, options, mesh, splats)
+CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 
 
 def register() -> None:

@@ -8,19 +8,18 @@ from pathlib import Path
 import bpy
 from bpy.types import Operator
 
-from .. import session
+from .. import options, session
 from ..connection.backend import READY
 from ..connection.job_start import Reconstruction
 from ..connection.problems import Problem
-from ..properties import parse_overrides
 from ..scene import cameras, region, solved
 
 
 def blocked_by(context: bpy.types.Context) -> str:
     """Why no reconstruction can be started now; empty if one can."""
     choices = context.scene.milo
-    if session.current().job_state in ("starting", *session.ACTIVE):
-        return "A reconstruction is running: pause or cancel it first"
+    if session.current().job_state == "starting":
+        return "A reconstruction is being started"
     if choices.source == "FOLDER" and not choices.folder:
         return "Choose a folder with photos first"
     if choices.source == "PHOTOS" and choices.solved is None:
@@ -40,7 +39,7 @@ def wanted_from(scene: bpy.types.Scene) -> Reconstruction:
     """
     choices = scene.milo
     bpy.context.view_layer.update()
-    settings = region.settings(scene) | parse_overrides(choices.overrides)
+    settings = region.settings(scene) | options.parse(choices.overrides)
     if choices.source == "FOLDER":
         folder = Path(bpy.path.abspath(choices.folder)).resolve()
         return Reconstruction(folder.name or "scene", (choices.preset,), settings, folder=folder)
@@ -53,7 +52,7 @@ def wanted_from(scene: bpy.types.Scene) -> Reconstruction:
 
 
 class MILO_OT_reconstruct(Operator):
-    """Reconstruct a mesh from the chosen photos. Blender stays usable meanwhile"""
+    """Reconstruct a mesh from the chosen photos. Blender stays usable meanwhile. Further ones wait in a queue"""
 
     bl_idname = "milo.reconstruct"
     bl_label = "Reconstruct"

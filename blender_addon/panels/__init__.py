@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import main, photos
+from . import advanced, jobs, main, photos
 
-CLASSES = (main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:])
+CLASSES = (main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:], *jobs.CLASSES, *advanced.CLASSES)
 
 
 def register() -> None:

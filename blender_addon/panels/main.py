@@ -24,7 +24,7 @@ class MILO_PT_main(MiloPanel, Panel):
         draw_backend(layout, now)
 
         column = layout.column()
-        column.enabled = now.job_state not in ("starting", *session.ACTIVE)
+        column.enabled = now.job_state != "starting"
         column.prop(choices, "source")
         if choices.source == "PHOTOS":
             photos.draw_source(column, context, now)
@@ -36,7 +36,7 @@ class MILO_PT_main(MiloPanel, Panel):
         column.prop(choices, "preset")
 
         draw_buttons(layout, now)
-        draw_progress(layout, now)
+        draw_progress(layout, context, now)
         draw_trouble(layout, context, now)
 
 
@@ -57,6 +57,8 @@ def draw_buttons(layout: UILayout, now: session.Session) -> None:
     if now.job_state in ("starting", *session.ACTIVE):
         row.operator("milo.pause", icon="PAUSE")
         row.operator("milo.cancel", icon="CANCEL")
+        if now.job_state != "starting":
+            row.operator("milo.reconstruct", text="", icon="ADD")
         return
     row.operator("milo.reconstruct", icon="MESH_MONKEY")
     if bpy.context.scene.milo.job and not now.has_all_of(bpy.context.scene):
@@ -65,7 +67,7 @@ def draw_buttons(layout: UILayout, now: session.Session) -> None:
         row.operator("milo.cancel", icon="CANCEL")
 
 
-def draw_progress(layout: UILayout, now: session.Session) -> None:
+def draw_progress(layout: UILayout, context: Context, now: session.Session) -> None:
     if now.starting:
         layout.progress(factor=now.starting.fraction, text=f"{now.starting.stage} ({now.starting.fraction:.0%})")
         return
@@ -75,7 +77,10 @@ def draw_progress(layout: UILayout, now: session.Session) -> None:
     info = now.job_info
     if info is None:
         return
-    if now.job_state == "running":
+    ahead = [job for job in now.job_list.moving if job.created < info.created]
+    if now.job_state == "queued" and ahead:
+        layout.label(text=f"{info.name}: waits for {len(ahead)} other", icon="SORTTIME")
+    elif now.job_state == "running":
         left = f", {words.duration(info.eta_s)} left" if info.eta_s is not None else ""
         share = info.iteration / info.iterations if info.iterations else 0.0
         layout.progress(factor=share, text=f"{words.stage(info.stage)}{left}")
@@ -85,9 +90,15 @@ def draw_progress(layout: UILayout, now: session.Session) -> None:
     if info.iterations and now.job_state != "finished":
         column.label(text=f"Iteration {info.iteration} of {info.iterations}")
     if info.gaussians:
-        column.label(text=f"{words.count(info.gaussians)} splats, {words.count(info.vertices)} vertices")
-    if info.psnr is not None:
-        column.label(text=f"PSNR {info.psnr:.1f} dB")
+        mesh = now.watch.mesh
+        surface = f"{words.count(mesh.triangles_full)} triangles" if mesh else f"{words.count(info.vertices)} vertices"
+        column.label(text=f"{words.count(info.gaussians)} splats, {surface}")
+    figures = [f"PSNR {info.psnr:.1f} dB"] if info.psnr is not None else []
+    figures += [f"loss {info.loss:.4f}"] if info.loss is not None and now.job_state == "running" else []
+    if figures:
+        column.label(text=", ".join(figures))
+    if info.note and now.job_state in session.ACTIVE:
+        draw_text(layout, context, info.note, "MEMORY")
     if now.waiting:
         column.label(text=now.waiting, icon="INFO")
 
@@ -114,6 +125,7 @@ class MILO_PT_mesh(MiloPanel, Panel):
         column = layout.column()
         column.enabled = choices.live_mesh
         column.prop(choices, "max_triangles")
+        column.prop(choices, "refresh_s")
         obj = mesh_object.find(choices.job)
         if obj is not None:
             what = "finished" if obj.milo.kind == "final" else obj.milo.kind
@@ -125,14 +137,4 @@ class MILO_PT_mesh(MiloPanel, Panel):
         layout.operator("milo.render_splats", icon="RENDER_STILL")
 
 
-class MILO_PT_settings(MiloPanel, Panel):
-    bl_idname = "MILO_PT_settings"
-    bl_parent_id = "MILO_PT_main"
-    bl_label = "Advanced"
-    bl_options = {"DEFAULT_CLOSED"}
-
-    def draw(self, context: Context) -> None:
-        self.layout.prop(context.scene.milo, "overrides")
-
-
-CLASSES = (MILO_PT_main, MILO_PT_mesh, MILO_PT_settings)
+CLASSES = (MILO_PT_main, MILO_PT_mesh)

@@ -82,6 +82,8 @@ class FakeBackend:
             return m.Ok()
         if kind == "Log":
             return m.Log("nothing")
+        if kind == "ListJobs":
+            return m.Jobs(tuple(map(self.info, self.jobs.values())))
         job = self.jobs.get(message.job)
         if job is None:
             raise ProtocolError("unknown_job", f"There is no job {message.job}.", "It may have been deleted.")
@@ -127,6 +129,10 @@ class FakeBackend:
 
     def on_WatchJob(self, job, message):
         return self.info(job) if job["revision"] > message.after else None
+
+    def on_DeleteJob(self, job, message):
+        self.change(job, state="cancelled")
+        return self.info(self.jobs.pop(job["job"]))
 
     def on_PauseJob(self, job, message):
         self.change(job, state="paused")

@@ -58,7 +58,7 @@ def test_what_the_user_does_during_a_transfer_is_not_lost(session, photos, milo,
     monkeypatch.setattr(carry, "transfer", lambda *a: go_on.wait(20) and whole(*a))
     obj = reconstruct(session, photos)
     paint(obj)
-    assert session.wait(lambda now: now.transferring, 10)
+    assert session.wait(lambda now: now.refresh.transferring, 10)
     seen = session.refreshes
     assert not session.wait(lambda now: now.refreshes > seen, 0.3)   # and nothing waits for it
     paint(obj, "more")
@@ -68,10 +68,10 @@ def test_what_the_user_does_during_a_transfer_is_not_lost(session, photos, milo,
 
     go_on.clear()
     obj.milo.sequence -= 1                                        # as if a newer one had come
-    assert session.wait(lambda now: now.transferring, 10)
+    assert session.wait(lambda now: now.refresh.transferring, 10)
     obj.data.update_tag()
     bpy.context.view_layer.update()                               # Blender tells of the change
-    assert not session.transferring
+    assert not session.refresh.transferring
     go_on.set()
     assert session.wait(finished, 30) and is_painted(obj)
 
@@ -108,7 +108,7 @@ def test_undo_in_the_middle(session, photos):
     bpy.context.view_layer.objects.active = obj
     bpy.ops.transform.translate(value=(1, 0, 0))
     bpy.ops.ed.undo_push(message="moved")
-    session.wait(lambda now: now.transferring, 5)
+    session.wait(lambda now: now.refresh.transferring, 5)
     bpy.ops.ed.undo()
     assert session.wait(lambda now: now.refreshes >= 3 or now.job_state == "finished", 20)
     bpy.ops.ed.redo()
