@@ -82,7 +82,7 @@ def schedule(
 
 
 for command in (cli_photos.photos, cli_photos.align, cli_photos.undistort, cli_photos.scale,
-                cli_results.extract, cli_results.render, cli_results.evaluate, cli_results.export,
+                cli_results.extract, cli_results.render, cli_results.evaluate, cli_results.export, cli_results.finish,
                 cli_results.score_tnt, cli_results.score_dtu, cli_animation.render_animation):
     app.command()(command)
 

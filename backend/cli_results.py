@@ -117,6 +117,40 @@ def export(
     console.say(f"Written: {export_as(source, output, form, scene)}")
 
 
+def finish(
+    run: Run,
+    output: Annotated[Path, typer.Option("--output", "-o", help="Folder; files of an earlier asset are replaced.")],
+    triangles: Annotated[int, typer.Option(help="At most, of the finest level.")] = 20_000,
+    texture: Annotated[int, typer.Option(help="Side of the textures, texels.")] = 2048,
+    levels: Annotated[int, typer.Option(help="Levels of detail, each with a quarter of the triangles.")] = 1,
+    source: Annotated[str, typer.Option(help="What colours are taken from: photos or splats.")] = "photos",
+    scale: Annotated[float, typer.Option(help="Metres that a unit of the scene is.")] = 1.0,
+    up: Annotated[str, typer.Option(help="Axis of the scene that is up: x, -x, y, -y, z, -z.")] = "z",
+    origin: Annotated[str, typer.Option(help="keep, base (below the middle) or center.")] = "keep",
+    scene: Moved = None,
+    device: Device = "auto",
+) -> None:
+    """Make an asset of a run: clean, light, with UVs, colour and normal textures; GLB, OBJ, PLY, and splats as PLY and
+    SPZ. Ctrl-C stops it."""
+    require_run(run, "splats.ply", "mesh.ply")
+    device = choose_device(device)
+    from milo.backend.finishing.finish import FinishingStopped, FinishOptions
+    from milo.backend.finishing.finish import finish as finish_run
+
+    from . import console
+
+    options = FinishOptions(triangles, texture, levels, source, scale, up, origin)
+    try:
+        with console.stop_on_interrupt("Stopping; the asset stays unfinished.") as stop, \
+                console.extraction_bar() as on_step:
+            done = finish_run(run, output, options, scene=scene, device=device, on_step=on_step,
+                              should_stop=stop.is_set)
+    except FinishingStopped:
+        raise typer.Exit(130) from None
+    console.asset_table(done.report)
+    console.say(f"Asset: {done.folder}")
+
+
 def score_tnt(
     mesh: Annotated[Path, typer.Argument(help="Mesh to score, PLY.")],
     dataset: Annotated[Path, typer.Option("--data", help="Folder of the scene: SCENE.ply, SCENE.json, ...")],

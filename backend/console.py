@@ -130,6 +130,16 @@ def summary(finished: Finished) -> None:
     Console(highlight=False).print(table)
 
 
+def asset_table(report: dict) -> None:
+    """Triangles, and how well the textured levels show the held-out views beside the full mesh in vertex colours."""
+    table = Table("mesh", "triangles", "texture", "PSNR, held-out views", box=None)
+    rows = [("full, vertex colours", report["full"]["triangles"], "", report["full"]),
+            *((level["name"], level["triangles"], str(level["texture"]), level) for level in report["levels"])]
+    for name, triangles, texture, figures in rows:
+        table.add_row(name, f"{triangles:,}", texture, f"{figures['psnr']:.2f} dB" if "psnr" in figures else "")
+    Console(highlight=False).print(table)
+
+
 @contextmanager
 def stop_on_interrupt(words: str = "Stopping after a checkpoint."):
     """An Event that the first Ctrl-C (or SIGTERM) sets, saying `words`; a second Ctrl-C interrupts at once."""

@@ -41,7 +41,7 @@ def test_help_and_serve_start_without_torch():
             "assert 'torch' not in sys.modules")
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert result.returncode == 0, result.stderr
-    for command in ("reconstruct", "schedule", "extract", "render", "evaluate", "serve", "doctor"):
+    for command in ("reconstruct", "schedule", "extract", "finish", "render", "evaluate", "serve", "doctor"):
         assert command in result.stdout
 
 
