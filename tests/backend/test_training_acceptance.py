@@ -15,6 +15,7 @@ from milo.backend.mesh.pivots import from_pivot_order, gaussian_pivots
 from milo.backend.mesh.surface import compact, extract_surface, triangulate
 from milo.backend.rendering.meshes import mesh_depth
 from milo.backend.rendering.scale import SceneScale
+from milo.cuda_ext.fusion import fuse_depth
 from milo.cuda_ext.pivots import field
 from milo.cuda_ext.triangles import face_depth, visibility
 
@@ -57,10 +58,13 @@ def test_the_check_is_where_this_list_says(check):
 
 
 def test_b1_projection_of_the_spec():
-    """A.2; our pixel coordinates are half a pixel more, as the centre of the first pixel is 0.5."""
-    camera = Camera(torch.eye(4), torch.tensor([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]]), 640, 480, "a")
-    u, v, w = camera.K @ torch.tensor([0.3, -0.2, 2.0])
-    assert (float(u / w) - 0.5, float(v / w) - 0.5) == pytest.approx((394.5, 189.5))
+    """A.2: u = 394.5, v = 189.5, 0 at the centre of the first pixel; a depth that grows with both tells them."""
+    K = torch.tensor([[500.0, 0, 320], [0, 500, 240], [0, 0, 1]])
+    rows, columns = torch.meshgrid(torch.arange(480.0).double(), torch.arange(640.0).double(), indexing="ij")
+    found, weight = torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+    fuse_depth(torch.tensor([[0.3, -0.2, 2.0]], dtype=torch.float64), 2 + 1e-3 * columns + 1e-6 * rows, torch.eye(4), K,
+               found, weight, truncation=1.0)
+    assert found.item() == pytest.approx(0.3945 + 0.0001895, abs=1e-9)
 
 
 def test_b2_mesh_depth_is_where_the_ray_meets_the_plane():
