@@ -8,7 +8,7 @@ from collections.abc import Callable
 import bpy
 
 from .connection.watch import Watch
-from .scene import carry, mesh_object
+from .scene import carry, mesh_object, surface
 
 
 class Refresh:
@@ -77,4 +77,6 @@ class Refresh:
         mesh_object.replace(obj, mesh.verts, mesh.faces, mesh.colors, kept)
         obj.milo.sequence, obj.milo.triangles = mesh.seq, len(mesh.faces)
         obj.milo.iteration, obj.milo.kind = mesh.iteration, mesh.kind
+        if mesh.kind == "final":
+            surface.write_rest(obj, watch.job, scene_of(watch.job) or bpy.context.scene)
         self.count += 1

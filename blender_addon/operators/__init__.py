@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import backend, jobs, mesh, options, photos, reconstruct, region, splats
+from . import animation, backend, jobs, mesh, options, photos, reconstruct, region, splats
 
-MODULES = (backend, photos, region, reconstruct, jobs, options, mesh, splats)
+MODULES = (backend, photos, region, reconstruct, jobs, options, mesh, splats, animation)
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 
 

@@ -135,6 +135,7 @@ class MILO_PT_mesh(MiloPanel, Panel):
         else:
             layout.operator("milo.freeze", icon="FREEZE").freeze = True
         layout.operator("milo.render_splats", icon="RENDER_STILL")
+        layout.operator("milo.save_animation", icon="RENDER_ANIMATION")
 
 
 CLASSES = (MILO_PT_main, MILO_PT_mesh)

@@ -115,7 +115,7 @@ SIZE = (144, 192)
 
 def rotation(axis, degrees):
     axis = np.array(axis, float) / np.linalg.norm(axis)
-    cross = np.cross(np.eye(3), -axis)
+    cross = np.cross(np.eye(3), axis)
     a = math.radians(degrees)
     return np.eye(3) + math.sin(a) * cross + (1 - math.cos(a)) * cross @ cross
 
