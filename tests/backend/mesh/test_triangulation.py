@@ -108,7 +108,7 @@ def test_gives_up_at_once_when_stopped():
 @pytest.mark.gpu
 def test_pivots_on_a_gpu_may_change_after_the_snapshot():
     points = torch.randn(100_000, 3, generator=torch.Generator().manual_seed(0))
-    background, on_gpu = Triangulation(5), points.cuda()
+    background, on_gpu = Triangulation(5), points.to("cuda")
     background.update(9, on_gpu + 1, due=False)
     torch.cuda._sleep(100_000_000)              # what follows is asked for long before it happens
     start = time.perf_counter()

@@ -92,11 +92,11 @@ def test_a_mesh_iteration_waits_once(waiting_is_an_error):
     viewmat[2, 3] = 3.0
     generator = torch.Generator().manual_seed(0)
     means, scales, quats, logits = (
-        torch.randn(400, n, generator=generator).mul(scale).cuda().requires_grad_()
+        torch.randn(400, n, generator=generator).mul(scale).to("cuda").requires_grad_()
         for n, scale in ((3, 0.5), (3, 0.02), (4, 1.0), (9, 1.0))
     )
     labels, depth = torch.ones(3600, dtype=torch.uint8, device="cuda"), torch.full(SIZE, 3.0, device="cuda")
-    corners = delaunay.delaunay(pivots.pivots(means, scales.abs(), quats)[0].detach()).cuda()
+    corners = delaunay.delaunay(pivots.pivots(means, scales.abs(), quats)[0].detach()).to("cuda")
     topology, base = tets.tet_topology(corners, 3600), torch.zeros_like(logits)
 
     def before():
