@@ -37,7 +37,7 @@ def _options(
 def reconstruct(
     scene: Annotated[Path, typer.Argument(help="Scene folder: images/ with sparse/ (COLMAP), or transforms.json.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the run; made if it is not there.")],
-    preset: Annotated[list[str] | None, typer.Option(help="Preset; repeat it to layer several.")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="One of `milo presets`; repeatable.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
     resume: Annotated[bool, typer.Option("--resume/--fresh", help="Go on from the last checkpoint, or anew.")] = True,
@@ -65,7 +65,7 @@ def reconstruct(
 
 @app.command()
 def schedule(
-    preset: Annotated[list[str] | None, typer.Option(help="Preset; repeat it to layer several.")] = None,
+    preset: Annotated[list[str] | None, typer.Option(help="One of `milo presets`; repeatable.")] = None,
     settings: Annotated[list[str] | None, typer.Option("--set", help="One setting: section.key=value.")] = None,
     log: Annotated[bool, typer.Option("--log", help="Every event in its turn, not a table.")] = False,
 ) -> None:
@@ -79,6 +79,14 @@ def schedule(
         typer.echo("\n".join(f"{k:6} {name}" for k, name in timeline(config)))
     else:
         typer.echo(dry_run.report(config))
+
+
+@app.command()
+def presets() -> None:
+    """List the presets, each in a sentence."""
+    from milo.backend.config import preset_description, preset_names
+
+    typer.echo("\n".join(f"{name:20} {preset_description(name)}" for name in preset_names()))
 
 
 for command in (cli_photos.photos, cli_photos.align, cli_photos.undistort, cli_photos.scale,

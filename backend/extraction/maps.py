@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -33,7 +33,3 @@ class DepthMaps:
         if self.keep:
             self.kept[index] = maps
         return maps
-
-    def medians(self) -> Iterator[Tensor]:
-        """The median depth [H, W] of each view in turn."""
-        return (self[index][1] for index in range(len(self.views)))

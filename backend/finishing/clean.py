@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-Mesh = tuple[np.ndarray, np.ndarray]   # verts [V, 3] float32, faces [F, 3] int32
+from .decimate import Mesh, used
 
 
 def clean(verts: np.ndarray, faces: np.ndarray, seen: np.ndarray, *, least_area: float = 0.01, rings: int = 2,
@@ -87,9 +87,3 @@ def face_areas(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
     """[F] areas, squared units of verts."""
     corner = verts[faces].astype(np.float64)
     return np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2
-
-
-def used(verts: np.ndarray, faces: np.ndarray) -> Mesh:
-    """Without the vertices that no face has."""
-    kept, renumbered = np.unique(faces, return_inverse=True)
-    return verts[kept], renumbered.reshape(faces.shape).astype(np.int32)

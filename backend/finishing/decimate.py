@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The same mesh with fewer triangles. Needs no torch: the service makes levels of detail with it."""
+"""The same mesh with fewer triangles. Needs neither torch nor scipy: the service makes levels of detail with it."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from .clean import Mesh, used
+Mesh = tuple[np.ndarray, np.ndarray]   # verts [V, 3] float32, faces [F, 3] int32
 
 
 def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
@@ -44,3 +44,9 @@ def merge_on_grid(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> M
         if len(merged) <= max_triangles:
             return used(verts[first], merged.astype(np.int32))
         cells *= 0.7
+
+
+def used(verts: np.ndarray, faces: np.ndarray) -> Mesh:
+    """Without the vertices that no face has."""
+    kept, renumbered = np.unique(faces, return_inverse=True)
+    return verts[kept], renumbered.reshape(faces.shape).astype(np.int32)

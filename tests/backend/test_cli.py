@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from milo.backend import cli
-from milo.backend.config import load_config
+from milo.backend.config import load_config, preset_names
 
 SUZANNE = Path(__file__).resolve().parents[2] / "examples" / "suzanne"
 
@@ -32,6 +32,12 @@ def refused(capfd, *arguments) -> str:
     error = capfd.readouterr().err
     assert error.startswith("milo: ") and error.count("\n") == 1 and "Traceback" not in error
     return error
+
+
+def test_presets_are_listed(capfd):
+    assert milo("presets") == 0
+    lines = capfd.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines] == preset_names() and all(line.endswith(".") for line in lines)
 
 
 def test_help_and_serve_start_without_torch():
