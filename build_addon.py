@@ -6,10 +6,10 @@
     python build_addon.py --stage DIR              lay the extension out in DIR (no wheels), for tests
     python build_addon.py --blender-ext FILE       validate with Blender's own blender_ext.py too
 
-The extension is `blender_addon/` with `protocol/`, the page of options and the presets inside it, a manifest whose
-version comes from pyproject.toml, the licence texts, and the pyzmq and msgpack wheels for the Pythons of Blender 4.2 to
-5.x (3.11 and 3.13). Wheels are fetched once by pip into build/wheels. Zips are reproducible: sorted names, one fixed
-time stamp.
+The extension is `blender_addon/` with `protocol/`, the manual, the page of options and the presets inside it, a
+manifest whose version comes from pyproject.toml, the licence texts, and the pyzmq and msgpack wheels for the Pythons of
+Blender 4.2 to 5.x (3.11 and 3.13). Wheels are fetched once by pip into build/wheels. Zips are reproducible: sorted
+names, one fixed time stamp.
 """
 
 from __future__ import annotations
@@ -110,6 +110,7 @@ def source_files() -> dict[str, Path]:
             if path.is_file() and "__pycache__" not in inside.parts and path.name != "blender_manifest.toml":
                 files[prefix + inside.as_posix()] = path
     files["options.md"] = ROOT / "docs" / "options.md"  # the Advanced panel shows them
+    files["manual.md"] = ROOT / "docs" / "blender.md"
     for path in sorted((ROOT / "backend" / "presets").glob("*.toml")):
         files[f"presets/{path.name}"] = path
     for name in LICENCES:

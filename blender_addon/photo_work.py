@@ -171,7 +171,7 @@ class PhotoWork:
     def _got_alignment(self, alignment: Alignment | Nothing) -> None:
         if isinstance(alignment, Alignment):
             self._alignment = alignment
-            folder = preferences.home() / "aligned" / alignment.job
+            folder = preferences.local_home() / "aligned" / alignment.job
             self.download = Download(self.session.backend.client, alignment.job, wanted_files(alignment, folder))
 
     def _arrived(self) -> None:
@@ -180,7 +180,7 @@ class PhotoWork:
         scene = bpy.data.scenes.get(self._scene_name)
         if download.complete and scene is not None:
             scene.milo.photo_job = ""
-            folder = preferences.home() / "aligned" / self._alignment.job
+            folder = preferences.local_home() / "aligned" / self._alignment.job
             solved.build(scene, self.info.name, self._alignment, folder)
 
 

@@ -113,7 +113,7 @@ class Session:
     def start_backend(self, home: Path | None = None) -> None:
         """Find or start the local backend. Raises Problem."""
         self.problem = None
-        self.backend.start(preferences.program(), home or preferences.home())
+        self.backend.start(preferences.program(), home or preferences.home(), preferences.get().outlives)
 
     def stop_backend(self) -> None:
         self._wanted = None
@@ -263,7 +263,7 @@ class Session:
         self._wanted = action
         if self.backend.state != READY:
             try:
-                self.backend.start(preferences.program(), home or preferences.home())
+                self.backend.start(preferences.program(), home or preferences.home(), preferences.get().outlives)
             except Problem:
                 self._wanted = None
                 raise

@@ -19,13 +19,13 @@ SILENCE_LIMIT_S = 20.0  # a connection to a running process that does not come u
 
 
 class Backend:
-    """A local backend: found by its connection file, or started.
+    """A backend: found by its connection file, or, on this computer, started.
 
     Attributes:
         state: "stopped", "starting", "ready" or "stopping".
         problem: why it is not ready, when that is not what the user asked for; else None.
         client: the connection; use it while the state is "ready".
-        home: the folder of its keys, jobs and logs.
+        home: the folder of its keys, jobs and logs; of a remote one, of its keys.
     """
 
     def __init__(self, version: str, online: Callable[[], bool]):
@@ -34,6 +34,7 @@ class Backend:
         self.problem: Problem | None = None
         self.client: Client | None = None
         self._online = online
+        self._remote = self._outlives = False
         self._process: BackendProcess | None = None
         self._pid = 0
         self._executable = ""
@@ -57,8 +58,19 @@ class Backend:
         """The backend's process, 0 while there is none."""
         return self._pid if self.state != STOPPED else 0
 
-    def start(self, executable: str, home: Path) -> None:
-        """Find or start the backend of a home folder.
+    @property
+    def server_version(self) -> str:
+        """The version of the backend's program; empty while unknown."""
+        welcome = self.client.welcome if self.client else None
+        return welcome.version if welcome else ""
+
+    @property
+    def remote(self) -> bool:
+        """Whether it runs on another computer: it is neither started nor stopped from here."""
+        return self._remote and self.state != STOPPED
+
+    def start(self, executable: str, home: Path, outlives: bool = False) -> None:
+        """Find or start the backend of a home folder. One that is started ends with Blender, unless it `outlives` it.
 
         Raises:
             Problem: there is no such program, or the address is not to be used.
@@ -68,6 +80,7 @@ class Backend:
         self.problem = None
         self._drop()
         self._executable, self.home, self._may_launch = executable, home, True
+        self._outlives = outlives
         running = find_running(home)
         if running:
             self._connect(running)
@@ -87,8 +100,11 @@ class Backend:
         return running is not None
 
     def stop(self) -> None:
-        """End the backend; its running jobs are saved and can be resumed."""
-        if self.state == READY:
+        """End the backend; its running jobs are saved and can be resumed. A remote one is only let go of."""
+        if self._remote:
+            self._drop()
+            self._enter(STOPPED)
+        elif self.state == READY:
             self.client.request(StopServer(), STOP_LIMIT_S)
             self._enter(STOPPING)
         elif self._process:
@@ -101,7 +117,7 @@ class Backend:
 
     def close(self) -> None:
         """Let go of everything now (Blender quits, or the add-on is switched off)."""
-        if self._process:
+        if self._process and not self._outlives:
             if self.state == READY:  # the gentle way on every system; a signal on top of it would cut the saving short
                 self.client.request(StopServer(), QUIT_LIMIT_S)
             elif self.state == STARTING:
@@ -140,9 +156,9 @@ class Backend:
             self._fail(self.client.problem)
         elif isinstance(self.client.problem, NoBackend) and self._process is None:
             # The connection file was left behind, and its process id belongs to something else by now.
-            problem = self.client.problem
+            problem, may_launch = self.client.problem, self._may_launch and not self._remote
             self._drop()
-            if self._may_launch:
+            if may_launch:
                 self._launch()
             else:
                 self._fail(problem)
@@ -153,7 +169,7 @@ class Backend:
     def _step_ready(self) -> None:
         if self.client.state in (link.REFUSED, link.CLOSED):
             self._fail(self.client.problem)
-        elif self.client.state == link.LOST and self._process is None and not process_alive(self._pid):
+        elif self.client.state == link.LOST and not (self._process or self._remote or process_alive(self._pid)):
             self._fail(BackendDied("The backend ended."))
         else:  # lost, but the process is there: libzmq connects again
             self.problem = self.client.problem
@@ -169,7 +185,7 @@ class Backend:
             self._enter(STOPPED)
 
     def _launch(self) -> None:
-        self._process = BackendProcess(self._executable, self.home)
+        self._process = BackendProcess(self._executable, self.home, self._outlives)
         self._pid = self._process.pid
         self._enter(STARTING)
 
@@ -180,7 +196,7 @@ class Backend:
                 "Allow Online Access in Preferences > System > Network.",
             )
         self.client = Client(endpoint, self.version)
-        self._pid = endpoint.pid
+        self._pid, self._remote = endpoint.pid, endpoint.remote
         self._enter(STARTING)
 
     def _fail(self, problem: Problem | None) -> None:
@@ -193,7 +209,7 @@ class Backend:
     def _drop(self) -> None:
         if self.client:
             self.client.close()
-        self.client, self._process = None, None
+        self.client, self._process, self._remote = None, None, False
 
     def _enter(self, state: str) -> None:
         self.state, self._since = state, time.monotonic()

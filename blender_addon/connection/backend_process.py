@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A backend on this computer, started by Blender and ended with it."""
+"""A backend on this computer, started by Blender."""
 
 from __future__ import annotations
 
@@ -26,7 +26,15 @@ def find_running(home: Path) -> Endpoint | None:
         endpoint = read_endpoint(home)
     except NoBackend:
         return None
-    return endpoint if process_alive(endpoint.pid) else None
+    return endpoint if endpoint.remote or process_alive(endpoint.pid) else None
+
+
+def log_tail(home: Path) -> str:
+    """The last lines that the backend of a home folder wrote, when Blender had started it."""
+    try:
+        return (home / LOG_NAME).read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:].strip()
+    except FileNotFoundError:
+        return ""
 
 
 def serve_command(executable: str) -> list[str]:
@@ -52,23 +60,27 @@ def serve_command(executable: str) -> list[str]:
 
 
 class BackendProcess:
-    """A `milo serve` process. It listens once `endpoint()` gives something; it may need a second or two."""
+    """A `milo serve` process. It listens once `endpoint()` gives something; it may need a second or two.
 
-    def __init__(self, executable: str, home: Path):
+    It ends with this process, unless `outlives`.
+    """
+
+    def __init__(self, executable: str, home: Path, outlives: bool = False):
         command = serve_command(executable)
         home.mkdir(parents=True, exist_ok=True)
         self.home = home
-        self.log_path = home / LOG_NAME
         self._started = time.monotonic()
         (home / FILE_NAME).unlink(missing_ok=True)  # of a backend that has ended: the new one writes its own
+        parent = [] if outlives else ["--parent", str(os.getpid())]
         environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONHOME", "PYTHONPATH")}
-        with self.log_path.open("wb") as log:
+        with (home / LOG_NAME).open("wb") as log:
             self._process = subprocess.Popen(
-                [*command, "--home", str(home), "--parent", str(os.getpid())],
+                [*command, "--home", str(home), *parent],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 env=environment,
+                start_new_session=outlives,  # Ctrl-C in Blender's terminal is not meant for it
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),
             )
 
@@ -105,10 +117,7 @@ class BackendProcess:
 
     def log_tail(self) -> str:
         """The last lines it wrote."""
-        try:
-            return self.log_path.read_text(encoding="utf-8", errors="replace")[-LOG_TAIL:].strip()
-        except FileNotFoundError:
-            return ""
+        return log_tail(self.home)
 
     def ask_to_end(self) -> None:
         """Ask it to save its jobs and end; does not wait."""

@@ -9,7 +9,7 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .problems import NoBackend, Problem
@@ -26,8 +26,9 @@ class Endpoint:
     server_key: str
     client_public: str
     client_secret: str
-    pid: int
+    pid: int  # 0 on another computer
     version: str
+    remote: bool = False
 
 
 def read_endpoint(home: Path) -> Endpoint:
@@ -39,10 +40,19 @@ def read_endpoint(home: Path) -> Endpoint:
     """
     path = home / FILE_NAME
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise NoBackend("No backend is running.", "Start the backend.") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise Problem(f"{path} cannot be read: {error}.", "Remove the file and start the backend again.") from error
+    return _parsed(text, path)
+
+
+def _parsed(text: str, path: Path | str) -> Endpoint:
+    """The endpoint of a connection file's text; `path` is what messages call it."""
+    try:
+        content = json.loads(text)
+    except ValueError as error:
         raise Problem(f"{path} cannot be read: {error}.", "Remove the file and start the backend again.") from error
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise Problem(
@@ -57,6 +67,7 @@ def read_endpoint(home: Path) -> Endpoint:
             client_secret=_key(content["client_secret"]),
             pid=int(content["pid"]),
             version=str(content["version"]),
+            remote=content.get("remote") is True,
         )
     except (KeyError, TypeError, ValueError) as error:
         message = f"{path} lacks a good value for {error}."
@@ -67,6 +78,34 @@ def _key(value: str) -> str:
     if not isinstance(value, str) or len(value) != 40:
         raise ValueError("a key (40 characters)")
     return value
+
+
+def save_remote(home: Path, pairing: str, address: str) -> None:
+    """Keep what it takes to reach a backend on another computer in `home`, for this user only.
+
+    Args:
+        pairing: path of a copy of its connection file, or the text of it.
+        address: "host:port" as this computer sees it.
+
+    Raises:
+        Problem: one of them is not what it should be.
+    """
+    address = address.strip().removeprefix("tcp://")
+    if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}", address):
+        raise Problem(f'"{address}" is no address.', "Write host:port, for example gpu.example.org:5555.")
+    pairing = pairing.strip()
+    if pairing.startswith("{"):
+        endpoint = _parsed(pairing, "The pasted text")
+    elif Path(pairing).is_file():
+        endpoint = _parsed(Path(pairing).read_text(encoding="utf-8", errors="replace"), pairing)
+    else:
+        raise Problem(f"There is no file {pairing or 'chosen'}.", "Copy connection.json from the other computer.")
+    content = asdict(endpoint) | {"format": FORMAT, "address": f"tcp://{address}", "pid": 0, "remote": True}
+    home.mkdir(parents=True, exist_ok=True)
+    part = home / f"{FILE_NAME}.part"
+    part.touch(0o600)
+    part.write_text(json.dumps(content), encoding="utf-8")
+    part.replace(home / FILE_NAME)
 
 
 def is_loopback(address: str) -> bool:

@@ -6,9 +6,13 @@ from __future__ import annotations
 import bpy
 from bpy.types import Operator
 
-from .. import session
+from .. import preferences, session
 from ..connection.backend import READY, STARTING, STOPPED
+from ..connection.backend_process import log_tail
 from ..connection.problems import Problem
+from ..protocol.messages import TailLog
+
+LOG_TEXT = "MILo log"
 
 
 class MILO_OT_start_backend(Operator):
@@ -63,4 +67,30 @@ class MILO_OT_poll(Operator):
         return {"FINISHED"}
 
 
-CLASSES = (MILO_OT_start_backend, MILO_OT_stop_backend, MILO_OT_poll)
+class MILO_OT_show_log(Operator):
+    """Write the end of the backend's log into the text "MILo log", and show it in text editors"""
+
+    bl_idname = "milo.show_log"
+    bl_label = "Show Log"
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        now = session.current()
+        if now.backend.state == READY:
+            now.ask(TailLog(now.job), lambda log: show_log(log.text))
+        else:
+            show_log(log_tail(preferences.home()))
+        self.report({"INFO"}, f'The log is in the text "{LOG_TEXT}"')
+        return {"FINISHED"}
+
+
+def show_log(text: str) -> None:
+    """Put the log into its text, and into text editors that show nothing else."""
+    log = bpy.data.texts.get(LOG_TEXT) or bpy.data.texts.new(LOG_TEXT)
+    log.from_string(text)
+    for window in bpy.context.window_manager.windows:
+        for area in window.screen.areas:
+            if area.type == "TEXT_EDITOR" and area.spaces.active.text in (None, log):
+                area.spaces.active.text = log
+
+
+CLASSES = (MILO_OT_start_backend, MILO_OT_stop_backend, MILO_OT_show_log, MILO_OT_poll)

@@ -3,16 +3,21 @@
 
 import bpy
 
-from . import advanced, jobs, main, photos
+from . import advanced, backend, jobs, main, menu, photos
 
-CLASSES = (main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:], *jobs.CLASSES, *advanced.CLASSES)
+CLASSES = (
+    *(main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:]),
+    *(cls for module in (jobs, backend, advanced, menu) for cls in module.CLASSES),
+)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
+    menu.register()
 
 
 def unregister() -> None:
+    menu.unregister()
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

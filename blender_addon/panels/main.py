@@ -19,6 +19,9 @@ class MILO_PT_main(MiloPanel, Panel):
     bl_idname = "MILO_PT_main"
     bl_label = "MILo"
 
+    def draw_header_preset(self, context: Context) -> None:
+        self.layout.operator("milo.help", text="", icon="HELP", emboss=False)
+
     def draw(self, context: Context) -> None:
         layout, now, choices = self.layout, session.current(), context.scene.milo
         draw_backend(layout, now)
@@ -48,7 +51,7 @@ def draw_backend(layout: UILayout, now: session.Session) -> None:
     if state == STOPPED:
         row.operator("milo.start_backend", text="Start")
     else:
-        row.operator("milo.stop_backend", text="Stop")
+        row.operator("milo.stop_backend", text="Disconnect" if now.backend.remote else "Stop")
 
 
 def draw_buttons(layout: UILayout, now: session.Session) -> None:

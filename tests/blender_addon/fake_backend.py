@@ -80,7 +80,7 @@ class FakeBackend:
             return self.start(message)
         if kind == "StopServer":
             return m.Ok()
-        if kind == "Log":
+        if kind == "TailLog":
             return m.Log("nothing")
         if kind == "ListJobs":
             return m.Jobs(tuple(map(self.info, self.jobs.values())))
@@ -216,11 +216,12 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("command", choices=["serve"])
     parser.add_argument("--home", type=Path, required=True)
-    parser.add_argument("--parent", type=int, required=True)
+    parser.add_argument("--parent", type=int)
     options = parser.parse_args()
     if os.environ.get("FAKE_BACKEND") == "crash":
         sys.exit("There is no native code for this machine.")
-    threading.Thread(target=end_with, args=(options.parent,), daemon=True).start()
+    if options.parent is not None:
+        threading.Thread(target=end_with, args=(options.parent,), daemon=True).start()
 
     server, client = zmq.curve_keypair(), zmq.curve_keypair()
     context = zmq.Context()
