@@ -107,6 +107,10 @@ def test_the_panel_lives(stage, room):
     (here / "photos/sparse/0/cameras.bin").write_bytes(b"not looked at")
     result, said = stage("drive_window", [sys.executable, str(HERE / "fake_backend.py"), "serve"])
     assert result["kind"] == "final" and result["refreshes"] >= 3 and result["trouble"] is None, said
+    assert result["materials"] == ["mine"] and result["modifiers"] == ["Subdivision"], result
+    assert result["wrong_weights"] == 0 and result["manual"], result
+    assert result["longest_poll_ms"] < 150, result    # the bar is 20; other work on the machine counts too
+    print(result)
     for name in ("1-start", "2-training", "3-finished", "4-trouble"):
         assert (PICTURES / f"{name}.png").stat().st_size > 20_000, name
 

@@ -3,6 +3,7 @@
 
 import json
 import os
+import time
 import traceback
 from pathlib import Path
 
@@ -23,6 +24,35 @@ def picture(name):
 def view():
     area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
     return area.spaces.active, next(region for region in area.regions if region.type == "UI")
+
+
+def work_on(obj):
+    """What an artist puts on the object: a material, a modifier, a vertex group."""
+    obj.data.materials.clear()
+    obj.data.materials.append(bpy.data.materials.new("mine"))
+    obj.modifiers.new("Subdivision", "SUBSURF").levels = 1
+    group = obj.vertex_groups.new(name="top")
+    group.add([vertex.index for vertex in obj.data.vertices if vertex.co.z > 0], 1.0, "REPLACE")
+
+
+def kept(obj):
+    """Whether it is still there."""
+    wrong = [v.index for v in obj.data.vertices if abs(v.co.z) > 0.25 and bool(v.groups) != (v.co.z > 0)]
+    return {"materials": [material.name for material in obj.data.materials], "wrong_weights": len(wrong),
+            "modifiers": [modifier.name for modifier in obj.modifiers]}
+
+
+def watch_polls(now):
+    """(seconds, meshes shown) of every poll from now on; nothing else of the extension runs on the main thread."""
+    times, poll = [], now.poll
+
+    def timed(*arguments):
+        start, shown = time.perf_counter(), now.refreshes
+        busy = poll(*arguments)
+        times.append((time.perf_counter() - start, now.refreshes - shown))
+        return busy
+    now.poll = timed
+    return times
 
 
 def artist():
@@ -54,6 +84,8 @@ def artist():
         yield
     for _ in range(3):
         yield
+    work_on(bpy.data.objects["photos"])
+    times = watch_polls(now)
     yield from picture("2-training")
     while now.job_state != "finished" or bpy.data.objects["photos"].milo.kind != "final":
         yield
@@ -61,7 +93,17 @@ def artist():
         yield
     yield from picture("3-finished")
     result = {"kind": bpy.data.objects["photos"].milo.kind, "refreshes": now.refreshes,
-              "trouble": str(now.trouble) if now.trouble else None}
+              "trouble": str(now.trouble) if now.trouble else None, **kept(bpy.data.objects["photos"]),
+              "longest_poll_ms": 1000 * max(seconds for seconds, count in times if not count),
+              "longest_refresh_ms": 1000 * max(seconds for seconds, count in times if count)}
+    bpy.ops.milo.help()
+    for _ in range(10):
+        yield
+    result["manual"] = any(area.type == "TEXT_EDITOR" for area in bpy.context.window_manager.windows[-1].screen.areas)
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+        bpy.ops.wm.window_close()
+    for _ in range(3):
+        yield
     choices.folder = str(ROOM / "nowhere")
     bpy.ops.milo.reconstruct()
     while now.trouble is None:
