@@ -99,12 +99,23 @@ def stage(display, room, addon_zip):
     return play
 
 
-def test_the_panel_lives(stage, room):
+@pytest.fixture
+def photos(room):
+    """A scene folder, of which the stand-in for a backend looks at nothing but the hashes."""
     here, _ = room
     for folder in ("photos/images", "photos/sparse/0"):
         (here / folder).mkdir(parents=True)
     (here / "photos/images/0.png").write_bytes(b"not looked at")
     (here / "photos/sparse/0/cameras.bin").write_bytes(b"not looked at")
+
+
+def test_every_panel_is_drawn(stage, photos):
+    result, said = stage("drive_panels", [sys.executable, str(HERE / "fake_backend.py"), "serve"])
+    assert result == {"jobs": 2, "overrides": "region.margin=0.5"}, said
+    assert (PICTURES / "6-all-panels.png").stat().st_size > 20_000
+
+
+def test_the_panel_lives(stage, photos):
     result, said = stage("drive_window", [sys.executable, str(HERE / "fake_backend.py"), "serve"])
     assert result["kind"] == "final" and result["refreshes"] >= 3 and result["trouble"] is None, said
     assert result["materials"] == ["mine"] and result["modifiers"] == ["Subdivision"], result
