@@ -7,7 +7,7 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from .decimate import Mesh, used
+from .decimate import Mesh, face_areas, used
 
 
 def clean(verts: np.ndarray, faces: np.ndarray, seen: np.ndarray, *, least_area: float = 0.01, rings: int = 2,
@@ -81,9 +81,3 @@ def open_edges(count: int, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     end = faces[:, [1, 2, 0]].ravel().astype(np.int64)
     alone = ~np.isin(start * count + end, end * count + start)
     return start[alone], end[alone]
-
-
-def face_areas(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """[F] areas, squared units of verts."""
-    corner = verts[faces].astype(np.float64)
-    return np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2

@@ -7,27 +7,55 @@ import numpy as np
 
 Mesh = tuple[np.ndarray, np.ndarray]   # verts [V, 3] float32, faces [F, 3] int32
 
+ATTEMPTS = 6   # to reach a number of triangles by collapsing edges
+WELD = 0.5     # of the length of a face within which vertices are welded when that gets stuck
+
 
 def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
     """A mesh with at most `max_triangles`, by quadric error.
 
-    Where that cannot go low enough (a thousand loose pieces), vertices are merged on a grid: the limit always holds.
+    Slivers, of which marching tetrahedra leave many, keep edges from collapsing: where it gets stuck, vertices that are
+    close together are welded before it goes on. Where that does not help either (a thousand loose pieces), vertices are
+    merged on a grid: the limit always holds.
     """
     import fast_simplification
 
     if len(faces) <= max_triangles:
         return verts, faces
-    target = max_triangles
     fewer = verts.astype(np.float32), faces.astype(np.int32)
-    for _ in range(3):
-        fewer = fast_simplification.simplify(*fewer, target_count=target)[:2]
+    target = max_triangles
+    for _ in range(ATTEMPTS):
         if len(fewer[1]) <= max_triangles:
             break
-        target = target * 3 // 4
-    fewer = used(np.asarray(fewer[0], np.float32), np.asarray(fewer[1], np.int32))
+        points, corners = fast_simplification.simplify(*fewer, target_count=target)[:2]
+        fewer = used(np.asarray(points, np.float32), np.asarray(corners, np.int32))
+        if len(fewer[1]) > 2 * max_triangles:
+            fewer = weld(*fewer, WELD * _length(*fewer))
+        else:
+            target = target * 7 // 8
     if len(fewer[1]) > max_triangles or not np.isfinite(fewer[0]).all():
         return merge_on_grid(verts, faces, max_triangles)
     return fewer
+
+
+def weld(verts: np.ndarray, faces: np.ndarray, cell: float) -> Mesh:
+    """The mesh with the vertices in each cell of a grid, `cell` units wide, in one: their mean."""
+    at = np.floor((verts - verts.min(0)) / cell).astype(np.int64)
+    cell_of, count = np.unique(at, axis=0, return_inverse=True, return_counts=True)[1:]
+    cell_of = cell_of.reshape(-1)
+    mean = np.stack([np.bincount(cell_of, column) for column in verts.T], axis=1) / count[:, None]
+    return used(mean.astype(np.float32), _without_collapsed(cell_of[faces]))
+
+
+def _without_collapsed(faces: np.ndarray) -> np.ndarray:
+    """Without faces that name a vertex twice, and each set of vertices once."""
+    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    return faces[np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]]
+
+
+def _length(verts: np.ndarray, faces: np.ndarray) -> float:
+    """The root of the mean area of a face: how long its edges are, slivers apart."""
+    return float(np.sqrt(face_areas(verts, faces).mean())) or 1e-30
 
 
 def merge_on_grid(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
@@ -38,9 +66,7 @@ def merge_on_grid(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> M
     while True:
         _, first, cell_of = np.unique(np.floor((verts - low) * (cells / extent)).astype(np.int64), axis=0,
                                       return_index=True, return_inverse=True)
-        merged = cell_of.reshape(-1)[faces]
-        merged = merged[(merged != np.roll(merged, 1, axis=1)).all(axis=1)]
-        merged = merged[np.unique(np.sort(merged, axis=1), axis=0, return_index=True)[1]]
+        merged = _without_collapsed(cell_of.reshape(-1)[faces])
         if len(merged) <= max_triangles:
             return used(verts[first], merged.astype(np.int32))
         cells *= 0.7
@@ -50,3 +76,9 @@ def used(verts: np.ndarray, faces: np.ndarray) -> Mesh:
     """Without the vertices that no face has."""
     kept, renumbered = np.unique(faces, return_inverse=True)
     return verts[kept], renumbered.reshape(faces.shape).astype(np.int32)
+
+
+def face_areas(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """[F] areas, squared units of verts."""
+    corner = verts[faces].astype(np.float64)
+    return np.linalg.norm(np.cross(corner[:, 1] - corner[:, 0], corner[:, 2] - corner[:, 0]), axis=1) / 2

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from milo.backend.finishing.clean import clean, close_holes, face_areas, open_edges, pieces
-from milo.backend.finishing.decimate import decimate
+from milo.backend.finishing.clean import clean, close_holes, open_edges, pieces
+from milo.backend.finishing.decimate import decimate, face_areas
 
 from .conftest import grid_sphere
 
@@ -72,3 +72,19 @@ def test_decimation_keeps_the_target_and_the_shape(triangles):
     assert triangles * 0.8 < len(faces) <= triangles
     assert volume(verts, faces) == pytest.approx(4 / 3 * np.pi, rel=0.15)
     assert face_areas(verts, faces).min() > 0
+
+
+def test_slivers_do_not_stop_decimation():
+    """A ball of marching tetrahedra's kind: each vertex has close twins, and slivers between them."""
+    verts, faces = grid_sphere(40)
+    corner = verts[faces]
+    middle = corner.mean(1, keepdims=True)
+    near = corner + 1e-4 * (middle - corner)                     # a triangle within each triangle, all but as large
+    first = len(verts) + 3 * np.arange(len(faces))[:, None]
+    inner = first + np.arange(3)
+    bands = [np.stack([faces[:, a], faces[:, b], inner[:, b]], 1) for a, b in ((0, 1), (1, 2), (2, 0))]
+    bands += [np.stack([faces[:, a], inner[:, b], inner[:, a]], 1) for a, b in ((0, 1), (1, 2), (2, 0))]
+    sliced = np.concatenate([verts, near.reshape(-1, 3)]), np.concatenate([inner, *bands]).astype(np.int32)
+    few = decimate(*sliced, 1000)
+    assert 500 < len(few[1]) <= 1000 and volume(*few) == pytest.approx(4 / 3 * np.pi, rel=0.05)
+    assert not len(open_edges(len(few[0]), few[1])[0])
