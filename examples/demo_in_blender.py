@@ -38,6 +38,7 @@ def main() -> int:
     choices = bpy.context.scene.milo
     choices.source, choices.folder = "FOLDER", str(args.scene)
     choices.preset, choices.overrides = args.preset, args.set
+    choices.refresh_s = 0.0  # every mesh that comes is kept, for the picture of the stages
     seconds = {"install the extension": time.monotonic() - start}
 
     start = time.monotonic()
