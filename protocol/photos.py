@@ -12,8 +12,8 @@ import numpy as np
 
 from .arrays import Array
 from .errors import bad
+from .fields import Count, Figure, ImageSide, JobId, Matrix3, Matrix4, Path, Sentence, message
 from .limits import MAX_ADVICE, MAX_COUNT, MAX_PROBLEMS, MAX_SCENE_CAMERAS, MAX_SCENE_FILES
-from .messages import Count, Figure, ImageSide, JobId, Matrix3, Matrix4, Path, Sentence, message
 from .schema import Choice, Flag, Integer, List, Maybe, Record, Text
 
 VERDICTS = ("good", "usable", "poor")

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import IO, Annotated, Any
 
 from milo.protocol import ProtocolError
-from milo.protocol.messages import MESH_KINDS, Count, Figure, Name, Sentence
+from milo.protocol.fields import Count, Figure, Name, Sentence
+from milo.protocol.messages import MESH_KINDS
 from milo.protocol.schema import Choice, Flag, Record
 
 MAX_LINE = 65_536     # bytes
