@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.props import BoolProperty, CollectionProperty, StringProperty
 from bpy.types import AddonPreferences, PropertyGroup
 
@@ -51,7 +52,7 @@ class MILO_AP_preferences(AddonPreferences):
         column.prop(self, "backend_program")
         column.prop(self, "backend_home")
         column.prop(self, "outlives")
-        column.label(text=f"Now: {home()}", icon="FILE_FOLDER")
+        column.label(text=iface_("Now: {}").format(home()), icon="FILE_FOLDER")
 
 
 def get() -> MILO_AP_preferences:

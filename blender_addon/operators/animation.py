@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import StringProperty
 from bpy.types import Operator
 
@@ -70,15 +71,15 @@ class MILO_OT_save_animation(Operator):
             done, of = next(self._frames)
         except StopIteration:
             jobs = jobs_of(context.scene, context.scene.milo.job)
-            numbers = ", ".join(f"{number} is {job}" for number, job in enumerate(jobs, 1))
-            self.report({"INFO"}, f"Saved {self._path.name}. Reconstruction {numbers}.")
+            numbers = ", ".join(rpt_("{} is {}").format(number, job) for number, job in enumerate(jobs, 1))
+            self.report({"INFO"}, rpt_("Saved {}. Reconstruction {}.").format(self._path.name, numbers))
             return {"FINISHED"}
         except (CameraError, SurfaceError, OSError) as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if not bpy.app.background:
             context.window_manager.progress_update(done / of)
-            context.workspace.status_text_set(f"Frame {done} of {of}    Esc: stop")
+            context.workspace.status_text_set(rpt_("Frame {} of {}    Esc: stop").format(done, of))
         return {"RUNNING_MODAL"}
 
     def _end(self, context: bpy.types.Context, status: set[str]) -> set[str]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.types import Operator
 
 from .. import preferences, session
@@ -25,7 +26,7 @@ class MILO_OT_start_backend(Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         state = session.current().backend.state
         if state != STOPPED:
-            cls.poll_message_set(f"The backend is {state}")
+            cls.poll_message_set(rpt_("The backend is {}").format(rpt_(state)))
         return state == STOPPED
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -47,7 +48,7 @@ class MILO_OT_stop_backend(Operator):
     def poll(cls, context: bpy.types.Context) -> bool:
         state = session.current().backend.state
         if state not in (READY, STARTING):
-            cls.poll_message_set(f"The backend is {state}")
+            cls.poll_message_set(rpt_("The backend is {}").format(rpt_(state)))
         return state in (READY, STARTING)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
@@ -79,7 +80,7 @@ class MILO_OT_show_log(Operator):
             now.ask(TailLog(now.job), lambda log: show_log(log.text))
         else:
             show_log(log_tail(preferences.home()))
-        self.report({"INFO"}, f'The log is in the text "{LOG_TEXT}"')
+        self.report({"INFO"}, rpt_('The log is in the text "{}"').format(LOG_TEXT))
         return {"FINISHED"}
 
 

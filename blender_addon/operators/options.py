@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bpy
+from bpy.app.translations import pgettext_tip as tip_
 from bpy.props import StringProperty
 from bpy.types import Operator
 
@@ -25,7 +26,8 @@ class MILO_OT_set_option(Operator):
         option = options.all_options().get(properties.key)
         if option is None:
             return cls.__doc__
-        return f"{option.key}: {option.meaning}.\nDefault: {options.written(option.default)}"
+        default = tip_("Default: {}").format(options.written(option.default))
+        return f"{option.key}: {tip_(option.meaning)}.\n{default}"
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         choices = context.scene.milo

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import FloatProperty
 from bpy.types import Operator
 
@@ -141,7 +142,7 @@ class MILO_OT_set_scale(Operator):
             return {"CANCELLED"}
         solved.scale_by(context.scene, self.distance / measured)
         context.view_layer.update()
-        self.report({"INFO"}, f"Scaled by {self.distance / measured:.4g}")
+        self.report({"INFO"}, rpt_("Scaled by {:.4g}").format(self.distance / measured))
         return {"FINISHED"}
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import StringProperty
 from bpy.types import Operator
 
@@ -37,8 +38,8 @@ class MILO_OT_add_remote(Operator):
         mine = preferences.get()
         name = self.name.strip()
         if not name or name in mine.remotes:
-            self.report({"ERROR"}, f'There is a backend "{name}" already: choose another name.' if name else
-                        "Give the backend a name.")
+            taken = rpt_('There is a backend "{}" already: choose another name.').format(name)
+            self.report({"ERROR"}, taken if name else "Give the backend a name.")
             return {"CANCELLED"}
         try:
             save_remote(preferences.remote_home(name), self.pairing, self.address)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel
 
 from .. import preferences, session
@@ -24,7 +25,7 @@ class MILO_PT_backend(MiloPanel, Panel):
             row.prop_search(mine, "chosen", mine, "remotes", text="", icon="NETWORK_DRIVE")
         if now.backend.state == READY:
             draw_text(layout, context, now.backend.device or "Asking what it computes with", "MEMORY")
-            layout.label(text=f"Version {now.backend.server_version}", icon="INFO")
+            layout.label(text=iface_("Version {}").format(now.backend.server_version), icon="INFO")
         layout.operator("milo.show_log", icon="TEXT")
 
 

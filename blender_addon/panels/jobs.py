@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel
 
 from .. import session
@@ -38,7 +39,7 @@ class MILO_PT_jobs(MiloPanel, Panel):
                 row.operator("milo.delete_job", text="", icon="TRASH").job = info.job
         left = len(session.current().job_list.jobs) - SHOWN
         if left > 0:
-            column.label(text=f"and {words.count(left)} older ones")
+            column.label(text=iface_("and {} older ones").format(words.count(left)))
 
 
 CLASSES = (MILO_PT_jobs,)

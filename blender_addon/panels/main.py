@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import bpy
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout
 
 from .. import session
@@ -35,7 +36,7 @@ class MILO_PT_main(MiloPanel, Panel):
             column.prop(choices, "folder", text="")
         else:
             found = len(cameras.cameras_with_photo(context.scene))
-            column.label(text=f"{found} cameras with a background image", icon="CAMERA_DATA")
+            column.label(text=iface_("{} cameras with a background image").format(found), icon="CAMERA_DATA")
         column.prop(choices, "preset")
 
         draw_buttons(layout, now)
@@ -46,8 +47,8 @@ class MILO_PT_main(MiloPanel, Panel):
 def draw_backend(layout: UILayout, now: session.Session) -> None:
     state = now.backend.state
     row = layout.split(factor=0.7)
-    words_for_it = now.backend.device if state == READY and now.backend.device else state
-    row.label(text=f"Backend: {words_for_it}", icon=BACKEND_ICON[state])
+    words_for_it = now.backend.device if state == READY and now.backend.device else iface_(state)
+    row.label(text=iface_("Backend: {}").format(words_for_it), icon=BACKEND_ICON[state])
     if state == STOPPED:
         row.operator("milo.start_backend", text="Start")
     else:
@@ -72,7 +73,8 @@ def draw_buttons(layout: UILayout, now: session.Session) -> None:
 
 def draw_progress(layout: UILayout, context: Context, now: session.Session) -> None:
     if now.starting:
-        layout.progress(factor=now.starting.fraction, text=f"{now.starting.stage} ({now.starting.fraction:.0%})")
+        stage = iface_(now.starting.stage)
+        layout.progress(factor=now.starting.fraction, text=f"{stage} ({now.starting.fraction:.0%})")
         return
     if now.job_state == "starting":
         layout.label(text="Starting the backend", icon="SORTTIME")
@@ -82,22 +84,27 @@ def draw_progress(layout: UILayout, context: Context, now: session.Session) -> N
         return
     ahead = [job for job in now.job_list.moving if job.created < info.created]
     if now.job_state == "queued" and ahead:
-        layout.label(text=f"{info.name}: waits for {len(ahead)} other", icon="SORTTIME")
+        layout.label(text=iface_("{}: waits for {} other").format(info.name, len(ahead)), icon="SORTTIME")
     elif now.job_state == "running":
-        left = f", {words.duration(info.eta_s)} left" if info.eta_s is not None else ""
+        left = iface_(", {} left").format(words.duration(info.eta_s)) if info.eta_s is not None else ""
         share = info.iteration / info.iterations if info.iterations else 0.0
-        layout.progress(factor=share, text=f"{words.stage(info.stage)}{left}")
+        layout.progress(factor=share, text=f"{iface_(words.stage(info.stage))}{left}")
     else:
-        layout.label(text=f"{info.name}: {now.job_state}")
+        layout.label(text=f"{info.name}: {iface_(now.job_state)}")
     column = layout.column(align=True)
     if info.iterations and now.job_state != "finished":
-        column.label(text=f"Iteration {info.iteration} of {info.iterations}")
+        column.label(text=iface_("Iteration {} of {}").format(info.iteration, info.iterations))
     if info.gaussians:
         mesh = now.watch.mesh
-        surface = f"{words.count(mesh.triangles_full)} triangles" if mesh else f"{words.count(info.vertices)} vertices"
-        column.label(text=f"{words.count(info.gaussians)} splats, {surface}")
-    figures = [f"PSNR {info.psnr:.1f} dB"] if info.psnr is not None else []
-    figures += [f"loss {info.loss:.4f}"] if info.loss is not None and now.job_state == "running" else []
+        splats = words.count(info.gaussians)
+        if mesh:
+            text = iface_("{} splats, {} triangles").format(splats, words.count(mesh.triangles_full))
+        else:
+            text = iface_("{} splats, {} vertices").format(splats, words.count(info.vertices))
+        column.label(text=text)
+    figures = [iface_("PSNR {:.1f} dB").format(info.psnr)] if info.psnr is not None else []
+    if info.loss is not None and now.job_state == "running":
+        figures.append(iface_("loss {:.4f}").format(info.loss))
     if figures:
         column.label(text=", ".join(figures))
     if info.note and now.job_state in session.ACTIVE:
@@ -131,8 +138,9 @@ class MILO_PT_mesh(MiloPanel, Panel):
         column.prop(choices, "refresh_s")
         obj = mesh_object.find(choices.job)
         if obj is not None:
-            what = "finished" if obj.milo.kind == "final" else obj.milo.kind
-            layout.label(text=f"{obj.name}: {what}, {words.count(obj.milo.triangles)} triangles", icon="MESH_DATA")
+            what = iface_("finished" if obj.milo.kind == "final" else obj.milo.kind)
+            count = words.count(obj.milo.triangles)
+            layout.label(text=iface_("{}: {}, {} triangles").format(obj.name, what, count), icon="MESH_DATA")
         if obj is not None and obj.milo.frozen:
             layout.operator("milo.freeze", text="Follow Again", icon="FILE_REFRESH").freeze = False
         else:

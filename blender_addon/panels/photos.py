@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout, UIList
 
 from .. import session
@@ -28,7 +29,7 @@ def draw_source(layout: UILayout, context: Context, now: session.Session) -> Non
     row = layout.row(align=True)
     if now.photos.busy:
         stage, share = now.photos.progress
-        row.progress(factor=share, text=words.stage(stage))
+        row.progress(factor=share, text=iface_(words.stage(stage)))
         row.operator("milo.cancel_photos", text="", icon="CANCEL")
     else:
         row.operator("milo.check_photos", icon="VIEWZOOM")
@@ -36,7 +37,7 @@ def draw_source(layout: UILayout, context: Context, now: session.Session) -> Non
     if choices.solved is not None:
         found = len(cameras.cameras_with_photo(context.scene, choices.solved))
         row = layout.row(align=True)
-        row.label(text=f"{found} cameras", icon="CAMERA_DATA")
+        row.label(text=iface_("{} cameras").format(found), icon="CAMERA_DATA")
         row.operator("milo.set_scale", icon="FIXED_SIZE")
 
 
@@ -45,7 +46,8 @@ class MILO_UL_photos(UIList):
         row = layout.row()
         row.alert = bool(item.problems) and not item.problems.startswith("small")
         row.label(text=item.name, icon=STATE_ICONS[item.state])
-        row.label(text=item.problems or f"{item.width} x {item.height}, sharpness {item.sharpness:.2f}")
+        figures = iface_("{} x {}, sharpness {:.2f}").format(item.width, item.height, item.sharpness)
+        row.label(text=item.problems or figures)
 
 
 class MILO_PT_report(MiloPanel, Panel):

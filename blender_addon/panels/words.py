@@ -1,23 +1,25 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Figures as people read them. Imports no bpy."""
+"""Figures as people read them."""
 
 from __future__ import annotations
 
 import textwrap
 
+from bpy.app.translations import pgettext_n as n_
+
 STAGES = {
-    "frames": "Choosing frames",
-    "photos": "Looking at photos",
-    "features": "Finding features",
-    "matching": "Matching photos",
-    "mapping": "Solving cameras",
-    "undistortion": "Undistorting photos",
-    "loading": "Loading photos",
-    "splats": "Training splats",
-    "mesh": "Training splats and mesh",
-    "refine": "Refining the mesh",
-    "colours": "Colouring the mesh",
-    "saving": "Saving",
+    "frames": n_("Choosing frames"),
+    "photos": n_("Looking at photos"),
+    "features": n_("Finding features"),
+    "matching": n_("Matching photos"),
+    "mapping": n_("Solving cameras"),
+    "undistortion": n_("Undistorting photos"),
+    "loading": n_("Loading photos"),
+    "splats": n_("Training splats"),
+    "mesh": n_("Training splats and mesh"),
+    "refine": n_("Refining the mesh"),
+    "colours": n_("Colouring the mesh"),
+    "saving": n_("Saving"),
 }
 
 
@@ -41,7 +43,7 @@ def count(number: int) -> str:
 
 
 def stage(name: str) -> str:
-    """A stage of the backend in words; unknown ones as they are."""
+    """A stage of the backend in words, which the interface is to translate; unknown ones as they are."""
     return STAGES.get(name, name.capitalize())
 
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
 
 from ..protocol.surfaces import AnimationWriter, Frame
 from .cameras import CameraError, frame_size, intrinsics, viewmat_of
@@ -32,7 +33,7 @@ def save_animation(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer, path
                 scene.frame_set(number)
                 camera = scene.camera
                 if camera is None or camera.data.type != "PERSP":
-                    raise CameraError(f"Frame {number}: the scene needs an active perspective camera.")
+                    raise CameraError(rpt_("Frame {}: the scene needs an active perspective camera.").format(number))
                 surface, pose = read_surface(followers(scene), view_layer.depsgraph, jobs)
                 if held is None or held.hash != surface.hash:
                     held = surface

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import bpy
 import numpy as np
+from bpy.app.translations import pgettext_rpt as rpt_
 
 FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
 PHOTO_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
@@ -72,8 +73,10 @@ def photo_cameras(scene: bpy.types.Scene, among: bpy.types.Collection | None = N
     with_photo = cameras_with_photo(scene, among)
     if not with_photo:
         raise CameraError(
-            f"No camera of scene {scene.name} has a background image: give each camera its photo under Camera "
-            "properties > Background Images."
+            rpt_(
+                "No camera of scene {} has a background image: give each camera its photo under Camera properties > "
+                "Background Images."
+            ).format(scene.name)
         )
     bpy.context.view_layer.update()
     return [photo_camera(obj, scene) for obj in with_photo]
@@ -99,12 +102,14 @@ def photo_camera(camera: bpy.types.Object, scene: bpy.types.Scene) -> PhotoCamer
     """One camera with its background image."""
     name, data, background = camera.name, camera.data, background_of(camera)
     if data.type != "PERSP":
-        raise CameraError(f"Camera {name} is {data.type.title()}: MILo needs perspective cameras.")
+        raise CameraError(rpt_("Camera {} is not a perspective camera, which MILo needs.").format(name))
     moved = tuple(background.offset) != (0.0, 0.0) or background.scale != 1.0 or background.rotation != 0.0
     if moved or background.use_flip_x or background.use_flip_y:
         raise CameraError(
-            f"The background image of camera {name} is moved, scaled, rotated or flipped, so it does not show what "
-            "the camera sees: reset its offset, rotation, scale and flips."
+            rpt_(
+                "The background image of camera {} is moved, scaled, rotated or flipped, so it does not show what the "
+                "camera sees: reset its offset, rotation, scale and flips."
+            ).format(name)
         )
     width, height, source = photo_of(background.image, name)
     if camera.milo.solved and tuple(camera.milo.photo_size) == (width, height):
@@ -116,7 +121,7 @@ def photo_camera(camera: bpy.types.Object, scene: bpy.types.Scene) -> PhotoCamer
     suffix = PHOTO_SUFFIXES[background.image.file_format]
     mask = Path(bpy.path.abspath(camera.milo.mask)) if camera.milo.mask else None
     if mask is not None and not mask.is_file():
-        raise CameraError(f"The mask of camera {name} is missing: {mask}. Align the photos again.")
+        raise CameraError(rpt_("The mask of camera {} is missing: {}. Align the photos again.").format(name, mask))
     return PhotoCamera(bpy.path.clean_name(name) + suffix, width, height, K, viewmat_of(camera), source, mask)
 
 
@@ -144,23 +149,32 @@ def photo_of(image: bpy.types.Image, camera: str) -> tuple[int, int, Path | byte
     """Width, height, and where the photo's bytes are."""
     if image.source != "FILE":
         raise CameraError(
-            f"The background image {image.name} of camera {camera} is a {image.source.lower()}, not a still photo "
-            "from a file: save it as PNG or JPEG and choose that file."
+            rpt_(
+                "The background image {} of camera {} is a {}, not a still photo from a file: save it as PNG or JPEG "
+                "and choose that file."
+            ).format(image.name, camera, image.source.lower())
         )
     path = Path(bpy.path.abspath(image.filepath, library=image.library)) if image.filepath else None
     packed = bytes(image.packed_file.data) if image.packed_file else None
     if packed is None and (path is None or not path.is_file()):
         raise CameraError(
-            f"The photo of camera {camera} is missing: {path or image.name}. Choose File > External Data > Find "
-            "Missing Files."
+            rpt_("The photo of camera {} is missing: {}. Choose File > External Data > Find Missing Files.").format(
+                camera, path or image.name
+            )
         )
     width, height = image.size
     if not (width and height):
-        raise CameraError(f"The photo of camera {camera} cannot be read: {path or image.name} is damaged or no image.")
+        raise CameraError(
+            rpt_("The photo of camera {} cannot be read: {} is damaged or no image.").format(camera, path or image.name)
+        )
     if image.is_dirty:
-        raise CameraError(f"The photo of camera {camera} has unsaved changes: save the image {image.name} first.")
+        raise CameraError(
+            rpt_("The photo of camera {} has unsaved changes: save the image {} first.").format(camera, image.name)
+        )
     if image.file_format not in PHOTO_SUFFIXES:
         raise CameraError(
-            f"The photo of camera {camera} is {image.file_format}: MILo reads JPEG, PNG, WebP, TIFF and BMP."
+            rpt_("The photo of camera {} is {}: MILo reads JPEG, PNG, WebP, TIFF and BMP.").format(
+                camera, image.file_format
+            )
         )
     return width, height, packed if packed is not None else path

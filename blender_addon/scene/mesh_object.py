@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
+from bpy.app.translations import pgettext_rpt as rpt_
 
 from . import carry, material
 
@@ -62,13 +63,15 @@ def why_wait(obj: bpy.types.Object) -> str:
     users = [o for o in bpy.data.objects if o.data == obj.data]
     mode = next((BUSY_MODES[user.mode] for user in users if user.mode in BUSY_MODES), None)
     if mode:
-        return f"Leave {mode} to see the newer mesh"
+        return rpt_("Leave {} to see the newer mesh").format(rpt_(mode))
     if obj.data.is_editmode:
         return "Leave Edit Mode to see the newer mesh"
     if obj.data.shape_keys is not None:
-        return f"{obj.name} has shape keys: remove them to see the newer mesh, or Freeze the mesh to keep them"
+        return rpt_("{} has shape keys: remove them to see the newer mesh, or Freeze the mesh to keep them").format(
+            obj.name
+        )
     if obj.data.library is not None:
-        return f"The mesh of {obj.name} is linked from another file: make it local to see the newer mesh"
+        return rpt_("The mesh of {} is linked from another file: make it local to see the newer mesh").format(obj.name)
     return ""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import bpy
 import numpy as np
+from bpy.app.translations import pgettext_rpt as rpt_
 
 from .cameras import CameraError, frame_size, intrinsics, viewmat_of
 
@@ -26,7 +27,7 @@ def splat_camera(
     if camera is None:
         raise CameraError("The scene has no camera: add one, and make it the scene's active camera.")
     if camera.data.type != "PERSP":
-        raise CameraError(f"Camera {camera.name} is {camera.data.type.title()}: splats need a perspective camera.")
+        raise CameraError(rpt_("Camera {} is not a perspective camera, which splats need.").format(camera.name))
     viewmat, scale = rigid_viewmat(viewmat_of(camera), np.array(placed.matrix_world), placed.name)
     width, height, aspect = frame_size(scene)
     return viewmat, intrinsics(camera.data, width, height, aspect), (width, height), scale
@@ -43,8 +44,10 @@ def rigid_viewmat(viewmat: np.ndarray, world: np.ndarray, name: str) -> tuple[np
     scale = np.cbrt(determinant)
     if determinant <= 0 or not np.allclose(linear.T @ linear, scale**2 * np.eye(3), rtol=0, atol=1e-4 * scale**2):
         raise CameraError(
-            f"{name} is stretched, sheared or mirrored: splats follow moves, rotations and uniform scale for now. "
-            "Make its three scales equal and positive."
+            rpt_(
+                "{} is stretched, sheared or mirrored: splats follow moves, rotations and uniform scale for now. Make "
+                "its three scales equal and positive."
+            ).format(name)
         )
     moved = viewmat @ world
     moved[:3] /= scale

@@ -11,6 +11,7 @@ import hashlib
 
 import bpy
 import numpy as np
+from bpy.app.translations import pgettext_rpt as rpt_
 
 from ..protocol.surfaces import Pose, Surface
 
@@ -69,10 +70,12 @@ def read_surface(objects: list[bpy.types.Object], depsgraph: bpy.types.Depsgraph
     def joined(name: str) -> np.ndarray:
         return np.concatenate([part[name] for part in parts])
     if not parts or not ((joined(SRC) > 0).any() and (joined(REST_OK) > 0.999).any()):
-        names = ", ".join(obj.name for obj in objects) or "This scene"
+        names = ", ".join(obj.name for obj in objects) or rpt_("This scene")
         raise SurfaceError(
-            f"{names}: no face knows where it was on the reconstruction. Remesh and voxel modifiers remove that; put "
-            "them away, or use the finished mesh as it came."
+            rpt_(
+                "{}: no face knows where it was on the reconstruction. Remesh and voxel modifiers remove that; put "
+                "them away, or use the finished mesh as it came."
+            ).format(names)
         )
     surface = Surface(
         np.concatenate([part["faces"] + np.int32(start) for part, start in zip(parts, starts)]),
