@@ -110,6 +110,20 @@ def serve(
 
 
 @app.command()
+def pair(
+    home: Annotated[Path | None, typer.Option(help="Folder of the running backend; $MILO_HOME or ~/.milo.")] = None,
+    address: Annotated[str, typer.Option(help="host:port as Blender's computer sees this one, where it differs.")] = "",
+) -> None:
+    """Print a code that lets a Blender on another computer use the backend that runs on this one."""
+    from milo.backend.service.ask import ask_server
+    from milo.backend.service.workspace import default_home
+    from milo.protocol.pairing import OpenPairing
+
+    opened = ask_server(home or default_home(), OpenPairing(address))
+    typer.echo(f"Paste this into Blender. It serves once, for {opened.valid_s / 60:.0f} minutes.\n{opened.code}")
+
+
+@app.command()
 def doctor() -> None:
     """Say what this machine can do, what is missing, and what to do about it."""
     from .doctor import examine, print_findings

@@ -18,12 +18,14 @@ from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack
 from milo.protocol import messages as m
 from milo.protocol import photos as p
 from milo.protocol.limits import MAX_LOG
+from milo.protocol.pairing import OpenPairing, Pair
 
 from . import snapshots
 from .files import is_full, no_space, tail
 from .jobs import Jobs
 from .launcher import new_group
 from .mesh_files import lod_path
+from .pairing import Pairing
 from .peer import Peer
 from .photo_results import read_alignment, read_photo_report
 from .polls import Poll, Polls
@@ -42,9 +44,9 @@ class Desk:
     """
 
     def __init__(self, workspace: Workspace, jobs: Jobs, renderers: Renderers, version: str, build: str,
-                 post: Callable[[Callable[[], None]], None], send: Callable[[bytes, list], None],
+                 pairing: Pairing, post: Callable[[Callable[[], None]], None], send: Callable[[bytes, list], None],
                  stop: Callable[[], None]):
-        self.workspace, self.jobs, self.renderers = workspace, jobs, renderers
+        self.workspace, self.jobs, self.renderers, self.pairing = workspace, jobs, renderers, pairing
         self.version, self.build, self.post, self.send, self.stop = version, build, post, send, stop
         self.device, self.capabilities = "probing", ()
         self.polls = Polls()
@@ -62,12 +64,19 @@ class Desk:
             p.GetPhotoReport: self.photo_report, p.GetAlignment: self.alignment,
             m.ListFiles: self.list_files, m.GetFile: self.get_file, m.TailLog: self.tail_log,
             m.StopServer: self.stop_server,
+            OpenPairing: lambda peer, question: self.pairing.open(question.address),
+            Pair: lambda peer, question: self.pairing.admit(peer.key, question),
         }
 
     def answer(self, peer: Peer, question: Any) -> None:
         """Answer a request, now or later; a failure is an answer too."""
-        self._reply_with(peer, lambda: self._answers[type(question)](peer, question)
-                         if type(question) in self._answers else _not_a_request(question))
+        self._reply_with(peer, lambda: self._answer(peer, question))
+
+    def _answer(self, peer: Peer, question: Any) -> Any:
+        self.pairing.check(peer.key, question)
+        if type(question) not in self._answers:
+            raise ProtocolError("bad_message", f"{type(question).__name__} is an answer, not a request.")
+        return self._answers[type(question)](peer, question)
 
     def reply(self, peer: Peer, message: Any) -> None:
         self.send(peer.client, pack(message, peer.request_id))
@@ -275,7 +284,3 @@ def _frames_of(make: Callable[[], Any], request_id: int, workspace: Workspace) -
             refusal = ProtocolError("internal", f"The backend failed: {type(error).__name__}: {str(error)[:300]}",
                                     "Its log says more.")
     return pack(m.Error(refusal.code, refusal.message[:2000], refusal.hint[:2000]), request_id)
-
-
-def _not_a_request(message: Any) -> Any:
-    raise ProtocolError("bad_message", f"{type(message).__name__} is an answer, not a request.")

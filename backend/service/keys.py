@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,14 +69,14 @@ def remove_connection(path: Path) -> None:
         pass
 
 
-def zap_answer(request: list[bytes], allowed: set[str]) -> list[bytes]:
-    """The reply to a question of ZAP (RFC 27): 200 for CURVE with an allowed key, else 400.
+def zap_answer(request: list[bytes], allowed: Callable[[str], bool]) -> list[bytes]:
+    """The reply to a question of ZAP (RFC 27): 200 for CURVE with an allowed key, which becomes the user id, else 400.
 
     A CURVE server without anyone to answer this lets every client in.
     """
     number = request[1] if len(request) > 1 else b""
-    known = (len(request) == 7 and request[0] == b"1.0" and request[5] == b"CURVE"
-             and len(request[6]) == 32 and z85.encode(request[6]).decode() in allowed)
-    if known:
-        return [b"1.0", number, b"200", b"OK", b"local", b""]
+    if len(request) == 7 and request[0] == b"1.0" and request[5] == b"CURVE" and len(request[6]) == 32:
+        key = z85.encode(request[6])
+        if allowed(key.decode()):
+            return [b"1.0", number, b"200", b"OK", key, b""]
     return [b"1.0", number, b"400", b"This key is not known here", b"", b""]

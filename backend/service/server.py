@@ -23,12 +23,14 @@ import zmq
 from milo.protocol import ProtocolError, pack, unpack
 from milo.protocol.limits import MAX_REQUEST_FRAME_BYTES
 from milo.protocol.messages import Error
+from milo.protocol.pairing import PAIRING_S
 
 from .desk import Desk
 from .jobs import Jobs
 from .keys import ZAP_ENDPOINT, load_keys, remove_connection, write_connection, zap_answer
 from .launcher import LocalLauncher, new_group
 from .mailbox import Mailbox
+from .pairing import Pairing
 from .parent import is_alive
 from .peer import Peer
 from .renderers import Renderers
@@ -50,11 +52,13 @@ def serve(home: Path | None = None, host: str = "127.0.0.1", port: int = 0, *, p
           devices: tuple[str, ...] = ("auto",), runner: str = RUNNER, painter: str | None = None) -> None:
     """Run the service until it is told to stop (server.stop, SIGTERM, SIGINT) or its parent ends.
 
-    Prints "ready tcp://host:port" when it listens, and writes home/connection.json for local clients.
+    Prints "ready tcp://host:port" when it listens, and writes home/connection.json for local clients. Where others can
+    reach it, it prints a pairing code too (pairing.py).
 
     Args:
         home: folder of keys, blobs, jobs and logs; $MILO_HOME or ~/.milo if None.
-        host: address to listen on; "0.0.0.0" for all. Only clients with the key of the connection file are let in.
+        host: address to listen on; "0.0.0.0" for all. Only clients with the key of the connection file are let in, and
+            paired ones.
         port: TCP port, 0 for a free one.
         parent: id of a process; the service ends when it ends.
         devices: where jobs run, one at a time on each; "auto" is the GPU where there is one.
@@ -71,6 +75,9 @@ def serve(home: Path | None = None, host: str = "127.0.0.1", port: int = 0, *, p
     try:
         with contextlib.suppress(OSError):     # nobody may be reading
             print(f"ready {server.address}", flush=True)
+            if host not in LOOPBACK:
+                print(f"Paste this into Blender to pair it with this backend. It serves once, for {PAIRING_S / 60:.0f} "
+                      f"minutes; `milo pair` makes another.\n{server.pairing.open().code}", flush=True)
         server.run()
     finally:
         server.close()
@@ -86,11 +93,12 @@ class Server:
         self.parent, self.version = parent, _version()
         self.mailbox = Mailbox()
         self.keys = load_keys(self.workspace.home / "keys")
-        self.allowed = {self.keys.client.public}
         self._stop_at: float | None = None
         self._probe: subprocess.Popen | None = None
         self._changed: set[str] = set()
         self._listen(host, port)
+        bound = self.router.last_endpoint.decode().rstrip("\0").removeprefix("tcp://")
+        self.pairing = Pairing(self.keys, self.workspace.home / "keys", bound)
 
         store = Store(self.workspace.home / "state.sqlite")
         launcher = LocalLauncher(self.workspace.blobs.root, runner)
@@ -99,8 +107,8 @@ class Server:
         codec = "raw" if host in LOOPBACK else "zlib"
         self.renderers = Renderers(self.workspace.jobs, self.workspace.blobs.root, devices[0], codec, painter,
                                    self.mailbox.post, self.send, lambda peer, message: self.desk.reply(peer, message))
-        self.desk = Desk(self.workspace, self.jobs, self.renderers, self.version, _build(), self.mailbox.post,
-                         self.send, self.stop)
+        self.desk = Desk(self.workspace, self.jobs, self.renderers, self.version, _build(), self.pairing,
+                         self.mailbox.post, self.send, self.stop)
         self.desk.remove_deleted()
         self._connection = self.workspace.home / "connection.json"
         write_connection(self._connection, self.address, self.keys, self.version)
@@ -210,7 +218,7 @@ class Server:
 
     def _let_in(self) -> None:
         while self.gate.poll(0):
-            self.gate.send_multipart(zap_answer(self.gate.recv_multipart(), self.allowed))
+            self.gate.send_multipart(zap_answer(self.gate.recv_multipart(), self.pairing.may_connect))
 
     def _receive(self) -> None:
         for _ in range(MESSAGES_A_ROUND):
@@ -224,7 +232,7 @@ class Server:
                 refusal = Error(error.code, error.message[:2000], error.hint)
                 self.send(client.bytes, pack(refusal, error.request_id or 0))
                 continue
-            self.desk.answer(Peer(client.bytes, request_id), question)
+            self.desk.answer(Peer(client.bytes, request_id, frames[0].get("User-Id")), question)
 
     def _tell_changes(self) -> None:
         changed = list(self._changed)
