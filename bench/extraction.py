@@ -10,6 +10,7 @@ there is ground truth. A method that fails is said, and the others go on.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import traceback
 from pathlib import Path
@@ -30,7 +31,8 @@ METHODS = {
 }
 
 
-def side_by_side(run: Path, scene: Path | None, device: str, settings: list[str], nvs: int = 0) -> dict:
+def side_by_side(run: Path, scene: Path | None, device: str, settings: list[str], nvs: int = 0,
+                 samples: int = 200_000) -> dict:
     """Extract by every method, evaluate all meshes together, and return the report; seconds are in it by file."""
     seconds = {}
     for name, overrides in METHODS.items():
@@ -45,7 +47,7 @@ def side_by_side(run: Path, scene: Path | None, device: str, settings: list[str]
             continue
         seconds[path.name] = time.perf_counter() - start
         print(f"{name:24} {seconds[path.name]:8.1f} s", flush=True)
-    report = evaluate_run(run, scene=scene, device=device, meshes=[run / name for name in seconds],
+    report = evaluate_run(run, scene=scene, device=device, samples=samples, meshes=[run / name for name in seconds],
                           nvs=MeshNvs("corrected", nvs, 1024) if nvs else None)
     return report | {"extraction_seconds": seconds}
 
@@ -57,8 +59,14 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--set", dest="settings", action="append", default=[])
     parser.add_argument("--mesh-nvs", type=int, default=0)
+    parser.add_argument("--samples", type=int, default=200_000, help="points of a mesh for its score")
+    parser.add_argument("--json", type=Path, help="file for all figures")
     options = parser.parse_args()
-    print_report(side_by_side(options.run, options.scene, options.device, options.settings, options.mesh_nvs))
+    report = side_by_side(options.run, options.scene, options.device, options.settings, options.mesh_nvs,
+                          options.samples)
+    if options.json:
+        options.json.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print_report(report)
 
 
 if __name__ == "__main__":

@@ -116,9 +116,10 @@ def main() -> None:
     parser.add_argument("--preset", action="append", default=[])
     parser.add_argument("--set", action="append", default=[], dest="settings")
     parser.add_argument("--device", default="cuda")
+    parser.add_argument("--samples", type=int, default=200_000, help="points of the mesh for its score")
     parser.add_argument("--json", type=Path)
     args = parser.parse_args()
-    figures = whole_run(args.scene, args.run, args.preset, args.settings, args.device)
+    figures = whole_run(args.scene, args.run, args.preset, args.settings, args.device, args.samples)
     text = json.dumps(figures, indent=1)
     if args.json:
         args.json.write_text(text + "\n", encoding="utf-8")
