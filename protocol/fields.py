@@ -26,8 +26,9 @@ from .schema import Integer, List, Maybe, Number, Record, RelativePath, Text
 
 COUNT = Integer(0, MAX_COUNT)
 HASH = Text(64, "[0-9a-f]{64}")
+JOB_ID = Text(MAX_JOB_ID, "[0-9a-z][0-9a-z-]*")
 
-JobId = Annotated[str, Text(MAX_JOB_ID, "[0-9a-z][0-9a-z-]*")]
+JobId = Annotated[str, JOB_ID]
 Name = Annotated[str, Text(MAX_NAME)]
 Sentence = Annotated[str, Text(MAX_TEXT)]
 Hash = Annotated[str, HASH]                                    # sha256, 64 hexadecimal digits in lower case

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every bound of the protocol, in one place. What is larger is refused before it is allocated."""
 
-PROTOCOL_VERSION = 3
+PROTOCOL_VERSION = 4
 
 # A message
 MAX_ENVELOPE_BYTES = 8 << 20      # frame 0
@@ -36,6 +36,7 @@ MAX_HASHES = 20_000               # in one question; ask again for more
 MAX_SCENE_FILES = 50_000
 MAX_SCENE_CAMERAS = 10_000
 MAX_SURFACE_PARTS = 1_000        # objects whose splats are drawn at once
+MAX_SURFACE_SOURCES = 100        # reconstructions of them
 MAX_JOBS = 5_000
 MAX_FILES = 20_000
 MAX_PROBLEMS = 10                 # of one photo

@@ -8,10 +8,12 @@ import numpy as np
 
 from .arrays import Array
 from .errors import bad
-from .fields import Count, JobId, Matrix3, Matrix4, PictureSide, Wait, message
-from .schema import Choice, List, Number, Text
+from .fields import JOB_ID, Count, JobId, Matrix3, Matrix4, Name, PictureSide, Wait, message
+from .limits import MAX_SURFACE_SOURCES
+from .schema import Choice, Flag, List, Number, Text
 
 MESH_KINDS = ("provisional", "live", "final")
+DEPTHS = ("median", "expected")
 
 
 @message("mesh.next")
@@ -53,7 +55,8 @@ class RenderSplats:
 
     At rest, `viewmat` already includes the object's transform: rest world to camera. On a deformed surface it is world
     to camera, rigid; the objects' transforms are in `matrices`. Arrays go along the first time; later the pose's name
-    does, until the answer is not_ready.
+    does, until the answer is not_ready. A surface may hold several reconstructions, which are drawn as one set: `job`
+    is number 1 of its `src`, `others` are 2, 3, ...
     """
     job: JobId
     viewmat: Matrix4
@@ -65,8 +68,14 @@ class RenderSplats:
     pose: Annotated[str, Text(64, "([0-9a-f]{64})?")] = ""      # name of its pose: surfaces.Pose.hash
     positions: Annotated[np.ndarray | None, Array("float32", (None, 3), optional=True)] = None
     matrices: Annotated[np.ndarray | None, Array("float32", (None, 4, 4), optional=True)] = None
+    others: Annotated[tuple[str, ...], List(JOB_ID, MAX_SURFACE_SOURCES - 1)] = ()
+    view: Name = ""                 # of a view's requests that wait, only the newest is drawn; the others get Nothing
+    depth: Annotated[str, Choice(DEPTHS)] = "median"
+    exact: Annotated[bool, Flag()] = False                      # colours in float32 as well
 
     def check(self):
+        if self.others and not self.surface:
+            raise bad("render.splats", "several reconstructions are drawn on a surface only")
         if bool(self.surface) != bool(self.pose):
             raise bad("render.splats", "a surface needs a pose, and a pose its surface")
         if (self.positions is None) != (self.matrices is None) or (self.positions is not None and not self.surface):
@@ -76,12 +85,14 @@ class RenderSplats:
 @message("picture")
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Rows from top to bottom."""
+    """Rows from top to bottom. Colours are sRGB like the photos, over the background: premultiplied if it is black."""
     width: PictureSide
     height: PictureSide
-    image: Annotated[np.ndarray, Array("uint8", (None, None, 4))]     # [H,W,4] sRGB and alpha
+    image: Annotated[np.ndarray, Array("uint8", (None, None, 4))]     # [H,W,4] colour and alpha
     depth: Annotated[np.ndarray, Array("float32", (None, None))]      # [H,W] along the view, world units, 0 = empty
+    exact: Annotated[np.ndarray | None, Array("float32", (None, None, 4), optional=True)] = None   # image, unrounded
 
     def check(self):
-        if self.image.shape[:2] != (self.height, self.width) or self.depth.shape != (self.height, self.width):
+        maps = [self.image, self.depth] + ([] if self.exact is None else [self.exact])
+        if any(one.shape[:2] != (self.height, self.width) for one in maps):
             raise bad("picture", f"image and depth must have {self.height} rows of {self.width} pixels")

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The splats of one reconstruction that somebody poses: what the last picture needed is kept for the next."""
+"""Splats that somebody poses: what the last picture needed is kept for the next."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
@@ -16,15 +16,13 @@ from milo.protocol.surfaces import Pose, Surface
 from .binding import Source
 from .deform import Follower, Posed
 
-ONE = 1     # the number of the reconstruction in Surface.src: a job is one
-
 
 class LiveSplats:
-    """Gaussians and the file of the mesh that was extracted with them."""
+    """Reconstructions in the order of their numbers in Surface.src: Gaussians, and the mesh extracted with them."""
 
-    def __init__(self, splats: Splats, mesh: Path, device: torch.device | str):
-        self._splats, self._mesh, self._device = splats, mesh, device
-        self._source: Source | None = None
+    def __init__(self, reconstructions: Sequence[tuple[Splats, Path]], device: torch.device | str):
+        self._reconstructions, self._device = reconstructions, device
+        self._sources: dict[int, Source] = {}
         self._bound: tuple[str, Surface, Follower] | None = None
         self._posed: tuple[tuple[str, str], Posed] | None = None
 
@@ -42,17 +40,18 @@ class LiveSplats:
         if self._bound is None or self._bound[0] != surface:
             read = read_surface()
             arrays.check(read)
-            self._bound = surface, read, Follower({ONE: self._rest()}, read, arrays, self._device)
+            self._bound = surface, read, Follower(self._rest(), read, arrays, self._device)
         _, rest, follower = self._bound
         arrays.check(rest)
         self._posed = (surface, pose), follower.pose(arrays)
         return self._posed[1]
 
-    def _rest(self) -> Source:
-        if self._source is None:
-            if not self._mesh.is_file():
-                raise ProtocolError("not_ready", "Splats follow the finished mesh, which is not there yet.",
-                                    "Wait for the end of the reconstruction.")
-            verts, faces, _ = read_mesh(self._mesh)
-            self._source = Source.of(self._splats, verts, faces)
-        return self._source
+    def _rest(self) -> dict[int, Source]:
+        for number, (splats, mesh) in enumerate(self._reconstructions, 1):
+            if number not in self._sources:
+                if not mesh.is_file():
+                    raise ProtocolError("not_ready", "Splats follow the finished mesh, which is not there yet.",
+                                        "Wait for the end of the reconstruction.")
+                verts, faces, _ = read_mesh(mesh)
+                self._sources[number] = Source.of(splats, verts, faces)
+        return self._sources

@@ -34,11 +34,12 @@ class Splats(NamedTuple):
 
 
 class Picture(NamedTuple):
-    """A rendered view. Depth is the median z depth, 0 where nothing is drawn."""
+    """A rendered view. Depth is the median z depth, the expected one is the mean; 0 where nothing is drawn."""
 
-    image: Tensor   # [3, H, W] in [0, 1]
-    depth: Tensor   # [H, W] world units
-    alpha: Tensor   # [H, W]
+    image: Tensor           # [3, H, W] in [0, 1]
+    depth: Tensor           # [H, W] world units
+    alpha: Tensor           # [H, W]
+    expected_depth: Tensor  # [H, W] world units
 
 
 def place_splats(splats: Splats, camera, *, near: float = 0.2, rasterizer: str = "radegs") -> PlacedGeometry | None:
@@ -93,4 +94,4 @@ def render_view(splats: Splats, viewmat: Tensor, K: Tensor, size: tuple[int, int
     rigid[:3] /= scale      # seen from `scale` times nearer, everything is `scale` times smaller: the same picture
     seen = SimpleNamespace(viewmat=rigid, K=K, size=size)
     drawn = render_geometry(splats, seen, background, near=near, rasterizer=rasterizer)
-    return Picture(drawn.image.clamp(0, 1), drawn.median_depth * scale, drawn.alpha)
+    return Picture(drawn.image.clamp(0, 1), drawn.median_depth * scale, drawn.alpha, drawn.expected_depth * scale)

@@ -151,7 +151,8 @@ class Desk:
         self._in_files_thread(peer, lambda: self.workspace.new_job(question), enter)
 
     def render(self, peer: Peer, question: m.RenderSplats) -> None:
-        self.jobs.get(question.job)
+        for job in (question.job, *question.others):
+            self.jobs.get(job)
         self.renderers.ask(peer, question)
 
     def park(self, peer: Peer, question: m.WatchJob | m.NextMesh) -> None:

@@ -1,14 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The process that draws the splats of one job, for as long as somebody looks.
+"""The process that draws the splats of one job, or of several together, for as long as somebody looks.
 
-    python -m milo.backend.service.render_worker JOB_FOLDER --device cpu [--painter module:function]
+    python -m milo.backend.service.render_worker JOB_FOLDER... --device cpu [--painter module:function]
 
 stdin: render.splats messages of the protocol (pipes.py); stdout: picture or error messages with the same ids. It reads
 the newest splats again when they have changed.
 
-A painter is `paint(splats_file, device) -> draw` and `draw(viewmat [4,4], K [3,3], (height, width), background [3],
-deformed) -> (image [3,H,W] in 0..1, depth [H,W], alpha [H,W])`, float32 arrays; deformed is None or a Deformed. The
-seam is there for tests.
+A painter is `paint(splats_files, device) -> draw` and `draw(viewmat [4,4], K [3,3], (height, width), background [3],
+deformed) -> (image [3,H,W] in 0..1, depth [H,W], alpha [H,W], expected_depth [H,W])`, float32 arrays; deformed is None
+or a Deformed. The seam is there for tests.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Deformed(NamedTuple):
     arrays: Pose | None     # None: those that came with the same name before
 
 
-def paint_gaussians(file: Path, device: str) -> Callable:
+def paint_gaussians(files: list[Path], device: str) -> Callable:
     """The painter of the product."""
     import torch
 
@@ -53,10 +53,10 @@ def paint_gaussians(file: Path, device: str) -> Callable:
     from milo.backend.gaussians.files import load_gaussians
     from milo.backend.rendering.splats import render_view
 
-    device, how = choose_device(device), how_drawn(file.parent)
-    splats = load_gaussians(file).splats().detach()
-    on_device = splats.to(device)
-    live = LiveSplats(splats, file.parent / "mesh.ply", device)
+    device, how = choose_device(device), drawn_together([how_drawn(file.parent) for file in files])
+    splats = [load_gaussians(file).splats().detach() for file in files]
+    on_device = splats[0].to(device)
+    live = LiveSplats([(one, file.parent / "mesh.ply") for one, file in zip(splats, files)], device)
 
     def draw(viewmat, K, size, background, deformed):
         tensors = (torch.from_numpy(np.asarray(a, np.float32)).to(device) for a in (viewmat, K, background))
@@ -68,6 +68,12 @@ def paint_gaussians(file: Path, device: str) -> Callable:
         return tuple(tensor.cpu().numpy() for tensor in picture)
 
     return draw
+
+
+def drawn_together(ways: list[dict]) -> dict:
+    """How reconstructions are drawn in one picture: as the first, with the nearest near plane."""
+    nears = [way["near"] for way in ways if "near" in way]
+    return ways[0] | ({"near": min(nears)} if nears else {})
 
 
 def newest_splats(folder: Path) -> Path:
@@ -87,23 +93,24 @@ def newest_splats(folder: Path) -> Path:
 class Painting:
     """Holds the splats that were read last."""
 
-    def __init__(self, folder: Path, device: str, paint: Callable, blobs: Path):
-        self.folder, self.device, self.paint, self.blobs = folder, device, paint, blobs
-        self._read: tuple[Path, int] | None = None
+    def __init__(self, folders: list[Path], device: str, paint: Callable, blobs: Path):
+        self.folders, self.device, self.paint, self.blobs = folders, device, paint, blobs
+        self._read: list[tuple[Path, int]] = []
         self._draw: Callable | None = None
 
     def picture(self, request: RenderSplats) -> Picture:
-        file = newest_splats(self.folder)
-        stamp = (file, file.stat().st_mtime_ns)
-        if stamp != self._read:
-            self._draw, self._read = self.paint(file, self.device), stamp
-        image, depth, alpha = self._draw(np.array(request.viewmat, np.float32).reshape(4, 4),
-                                         np.array(request.K, np.float32).reshape(3, 3),
-                                         (request.height, request.width), np.array(request.background, np.float32),
-                                         self._deformed(request))
-        rgba = np.concatenate([image, alpha[None]]).transpose(1, 2, 0)
-        rgba = np.ascontiguousarray((np.nan_to_num(rgba).clip(0, 1) * 255 + 0.5).astype(np.uint8))
-        return Picture(request.width, request.height, rgba, np.ascontiguousarray(depth, np.float32))
+        files = [newest_splats(folder) for folder in self.folders]
+        stamps = [(file, file.stat().st_mtime_ns) for file in files]
+        if stamps != self._read:
+            self._draw, self._read = self.paint(files, self.device), stamps
+        image, depth, alpha, expected = self._draw(
+            np.array(request.viewmat, np.float32).reshape(4, 4), np.array(request.K, np.float32).reshape(3, 3),
+            (request.height, request.width), np.array(request.background, np.float32), self._deformed(request))
+        exact = np.nan_to_num(np.concatenate([image, alpha[None]]).transpose(1, 2, 0)).clip(0, 1)
+        rgba = np.ascontiguousarray((exact * 255 + 0.5).astype(np.uint8))
+        depth = expected if request.depth == "expected" else depth
+        return Picture(request.width, request.height, rgba, np.ascontiguousarray(depth, np.float32),
+                       np.ascontiguousarray(exact, np.float32) if request.exact else None)
 
     def _deformed(self, request: RenderSplats) -> Deformed | None:
         if not request.surface:
@@ -132,7 +139,7 @@ def answer(painting: Painting, request: RenderSplats) -> Picture | Error:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="milo.backend.service.render_worker")
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--blobs", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--codec", default="raw")
@@ -141,8 +148,7 @@ def main() -> int:
     pipe = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     module, _, name = args.painter.partition(":")
-    painting = Painting(args.folder, args.device, getattr(importlib.import_module(module), name),
-                        args.blobs)
+    painting = Painting(args.folders, args.device, getattr(importlib.import_module(module), name), args.blobs)
     while (frames := read_frames(sys.stdin.buffer)) is not None:
         request_id, request = unpack(frames)
         write_frames(pipe, pack(answer(painting, request), request_id, args.codec))

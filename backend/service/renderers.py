@@ -2,7 +2,7 @@
 """Processes that draw splats (render_worker.py): started when somebody looks, ended when nobody does.
 
 A view that is being turned asks faster than a CPU can draw: each process draws one picture at a time, and of the
-requests of one client that wait, only the newest is drawn; the older ones are answered with Nothing.
+requests of one view of a client that wait, only the newest is drawn; the older ones are answered with Nothing.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from .render_worker import PAINTER
 IDLE_S = 60.0
 PATIENCE_S = 120.0     # for one picture
 MOST = 2               # processes at once; each holds torch
+Jobs = tuple[str, ...]
 
 
 class Renderers:
@@ -37,59 +38,64 @@ class Renderers:
                  reply: Callable[[Peer, Any], None]):
         self.jobs, self.blobs, self.device, self.codec, self.painter = jobs, blobs, device, codec, painter or PAINTER
         self.post, self.send, self.reply = post, send, reply
-        self._renderers: dict[str, _Renderer] = {}
+        self._renderers: dict[Jobs, _Renderer] = {}
 
     def ask(self, peer: Peer, request: RenderSplats) -> None:
-        renderer = self._renderers.get(request.job)
+        jobs = (request.job, *request.others)
+        renderer = self._renderers.get(jobs)
         if renderer is None:
             self._make_room()
-            renderer = self._renderers[request.job] = _Renderer(self, request.job)
+            renderer = self._renderers[jobs] = _Renderer(self, jobs)
         renderer.ask(peer, request)
 
     def tick(self) -> None:
         now = time.monotonic()
-        for job, renderer in list(self._renderers.items()):
+        for jobs, renderer in list(self._renderers.items()):
             if renderer.drawing is None and now - renderer.used_at > IDLE_S:
-                self.close(job)
+                self._close(jobs)
             elif renderer.drawing is not None and now - renderer.used_at > PATIENCE_S:
                 renderer.process.kill()       # its end answers everybody
 
     def close(self, job: str) -> None:
-        """End the process of a job, if there is one."""
-        if (renderer := self._renderers.pop(job, None)) is not None:
-            renderer.close()
+        """End the processes that draw a job."""
+        for jobs in [jobs for jobs in self._renderers if job in jobs]:
+            self._close(jobs)
 
     def close_all(self) -> None:
-        for job in list(self._renderers):
-            self.close(job)
+        for jobs in list(self._renderers):
+            self._close(jobs)
+
+    def _close(self, jobs: Jobs) -> None:
+        self._renderers.pop(jobs).close()
 
     def _make_room(self) -> None:
         if len(self._renderers) >= MOST:
-            self.close(min(self._renderers, key=lambda job: self._renderers[job].used_at))
+            self._close(min(self._renderers, key=lambda jobs: self._renderers[jobs].used_at))
 
     def forget(self, renderer: _Renderer) -> None:
-        if self._renderers.get(renderer.job) is renderer:
-            del self._renderers[renderer.job]
+        if self._renderers.get(renderer.jobs) is renderer:
+            del self._renderers[renderer.jobs]
 
 
 class _Renderer:
-    def __init__(self, owner: Renderers, job: str):
-        self.owner, self.job = owner, job
+    def __init__(self, owner: Renderers, jobs: Jobs):
+        self.owner, self.jobs = owner, jobs
         self.drawing: Peer | None = None
-        self.waiting: dict[bytes, tuple[Peer, RenderSplats]] = {}     # the newest of each client
+        self.waiting: dict[tuple[bytes, str], tuple[Peer, RenderSplats]] = {}     # the newest of each client's views
         self.used_at = time.monotonic()
-        folder = owner.jobs / job
-        command = [sys.executable, "-m", "milo.backend.service.render_worker", str(folder), "--blobs", str(owner.blobs),
-                   "--device", owner.device, "--codec", owner.codec, "--painter", owner.painter]
-        with open(folder / "render.log", "wb") as stderr:
+        folders = [owner.jobs / job for job in jobs]
+        command = [sys.executable, "-m", "milo.backend.service.render_worker", *map(str, folders), "--blobs",
+                   str(owner.blobs), "--device", owner.device, "--codec", owner.codec, "--painter", owner.painter]
+        with open(folders[0] / "render.log", "wb") as stderr:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
                                             **new_group())
         threading.Thread(target=self._read, daemon=True).start()
 
     def ask(self, peer: Peer, request: RenderSplats) -> None:
-        if (older := self.waiting.pop(peer.client, None)) is not None:
+        view = peer.client, request.view
+        if (older := self.waiting.pop(view, None)) is not None:
             self.owner.reply(older[0], Nothing())
-        self.waiting[peer.client] = (peer, request)
+        self.waiting[view] = (peer, request)
         self._next()
 
     def _next(self) -> None:

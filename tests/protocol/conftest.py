@@ -82,7 +82,7 @@ def _agree(message):
             files = {p: f for p, f in files.items() if not any(q.startswith(p + "/") for q in files)}
             return SceneFiles(tuple(files.values()))
         case RenderSplats(surface="") | RenderSplats(pose=""):
-            return dataclasses.replace(message, surface="", pose="", positions=None, matrices=None)
+            return dataclasses.replace(message, surface="", pose="", positions=None, matrices=None, others=())
         case RenderSplats(positions=positions):
             matrices = None if positions is None else np.zeros((len(positions), 4, 4), np.float32)
             return dataclasses.replace(message, matrices=matrices)

@@ -135,8 +135,8 @@ def test_an_error_becomes_an_exception_again():
     assert m.Error("invented", "x").to_exception().code == "internal"
 
 
-def test_the_version_is_two():
-    assert PROTOCOL_VERSION == 3
+def test_the_version_is_four():
+    assert PROTOCOL_VERSION == 4
 
 
 def test_the_reference_names_every_message():

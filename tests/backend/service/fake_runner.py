@@ -77,10 +77,11 @@ def die(how: str):
             raise ValueError("scene/images/a.jpg: this is not a photo. Send another one.")
 
 
-def paint(file: Path, device: str):
-    """A painter whose picture shows what it was asked: red is fx, depth is the size of the splats' file, green and blue
-    are the background's, or count the vertices and triangles of a deformed surface."""
-    if file.stat().st_size < 10:
+def paint(files: list[Path], device: str):
+    """A painter whose picture shows what it was asked: red is fx, depth is the size of the splats' files, green and
+    blue are the background's, or count the vertices and triangles of a deformed surface."""
+    size_on_disk = sum(file.stat().st_size for file in files)
+    if size_on_disk < 10:
         os._exit(4)
 
     def draw(viewmat, K, size, background, deformed):
@@ -90,5 +91,6 @@ def paint(file: Path, device: str):
         image[1:] = background[1:, None, None]
         if deformed is not None:
             image[1], image[2] = len(deformed.arrays.positions) / 255, len(deformed.read_surface().faces) / 255
-        return image, np.full(size, file.stat().st_size, np.float32), np.ones(size, np.float32)
+        depth = np.full(size, size_on_disk, np.float32)
+        return image, depth, np.ones(size, np.float32), depth / 2
     return draw

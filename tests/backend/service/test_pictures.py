@@ -37,6 +37,34 @@ def test_of_many_views_the_newest_is_drawn(client, job):
     assert replies[-1].image[0, 0, 0] == 128
 
 
+def test_another_view_is_not_overtaken(client, job):
+    """A final picture comes although a viewport of the same client asks on and on."""
+    from dataclasses import replace
+
+    client.ask(view(job))
+    final = client.send(replace(view(job, 0.3), view="final"))
+    asked = [client.send(view(job, i / 10)) for i in range(3)]
+    assert client.receive(final).image[0, 0, 0] == 77
+    replies = [client.receive(request) for request in asked]
+    assert [isinstance(reply, m.Nothing) for reply in replies] == [True, True, False]
+
+
+def test_several_reconstructions_in_one_picture(client, job):
+    from dataclasses import replace
+
+    other = client.wait(client.start("other", iterations=2).job, "finished").job
+    surface, rest = a_panel()
+    client.put(surface.pack())
+    request = replace(view(job), others=(other,), surface=surface.hash, pose=rest.hash, positions=rest.positions,
+                      matrices=rest.matrices, depth="expected", exact=True)
+    picture = client.ask(request)
+    assert np.all(picture.depth == 2 * 10_240 / 2)
+    assert picture.exact[0, 0].tolist() == pytest.approx([0.5, 4 / 255, 2 / 255, 1])
+    with pytest.raises(ProtocolError) as no:
+        client.ask(replace(request, others=("nobody",)))
+    assert no.value.code == "unknown_job"
+
+
 def test_changed_splats_are_read_again(client, server, job):
     file = server.home / "jobs" / job / "run" / "splats.ply"
     assert client.ask(view(job)).depth[0, 0] == 10_240
@@ -65,6 +93,8 @@ def test_a_painter_that_dies_is_told_and_started_again(client, server, job):
 
 def test_gaussians_are_drawn_by_the_painter_of_the_product(tmp_path):
     """One opaque red Gaussian two units ahead: red in the middle of the picture, two units deep."""
+    from dataclasses import replace
+
     from milo.backend.data.ply import SplatColumns, write_splats
     from milo.backend.service.render_worker import Painting, paint_gaussians
 
@@ -74,13 +104,18 @@ def test_gaussians_are_drawn_by_the_painter_of_the_product(tmp_path):
         means=np.array([[0, 0, 2]], np.float32), sh_dc=red.astype(np.float32), sh_rest=np.zeros((1, 0, 3), np.float32),
         opacities=np.array([8], np.float32), scales=np.full((1, 3), np.log(0.1), np.float32),
         quats=np.array([[1, 0, 0, 0]], np.float32)))
-    painting = Painting(tmp_path, "cpu", paint_gaussians, tmp_path / "blobs")
+    painting = Painting([tmp_path], "cpu", paint_gaussians, tmp_path / "blobs")
     request = m.RenderSplats("a", EYE4, (60, 0, 20, 0, 60, 15, 0, 0, 1), 40, 30)
     picture = painting.picture(request)
     assert picture.image[14, 19].tolist() == pytest.approx([252, 0, 0, 252], abs=4)
     assert picture.depth[14, 19] == pytest.approx(2, abs=0.3)
     assert picture.image[0, 0].tolist() == [0, 0, 0, 0]
     assert picture.depth[0, 0] == 0
+    thin = (picture.image[..., 3] > 0) & (picture.image[..., 3] < 127)
+    assert thin.any() and picture.depth[thin] == pytest.approx(2, abs=0.3) and picture.exact is None
+    other = painting.picture(replace(request, depth="expected", exact=True))
+    assert other.depth[thin] == pytest.approx(2, abs=0.3) and (other.depth != picture.depth).any()
+    assert np.abs(other.exact - picture.image / 255.0).max() < 0.51 / 255 and other.depth[0, 0] == 0
 
 
 @pytest.mark.parametrize("record", ['{"splat_near": 0.005}', '{"splat_near": 0.005, "rasterizer": "gof"}'])
@@ -97,7 +132,7 @@ def test_a_small_scene_is_not_cut_away(tmp_path, record):
         scales=np.full((1, 3), np.log(0.005), np.float32), quats=np.array([[1, 0, 0, 0]], np.float32)))
     (run / "run.json").write_text(record)
     request = m.RenderSplats("a", EYE4, (60, 0, 20, 0, 60, 15, 0, 0, 1), 40, 30)
-    picture = Painting(tmp_path, "cpu", paint_gaussians, tmp_path / "blobs").picture(request)
+    picture = Painting([tmp_path], "cpu", paint_gaussians, tmp_path / "blobs").picture(request)
     assert picture.image[14, 19, 3] > 200
 
 
@@ -128,7 +163,7 @@ def test_splats_follow_a_surface(server, client, tmp_path):
         opacities=np.array([8], np.float32), scales=np.full((1, 3), np.log(0.1), np.float32),
         quats=np.array([[1, 0, 0, 0]], np.float32)))
     client.put(surface.pack())
-    painting = Painting(tmp_path, "cpu", paint_gaussians, server.home / "blobs")
+    painting = Painting([tmp_path], "cpu", paint_gaussians, server.home / "blobs")
 
     def ask(pose=None, **changed):
         posed = {} if pose is None else {"pose": pose.hash, "positions": pose.positions, "matrices": pose.matrices}
