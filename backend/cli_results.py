@@ -127,6 +127,7 @@ def finish(
     scale: Annotated[float, typer.Option(help="Metres that a unit of the scene is.")] = 1.0,
     up: Annotated[str, typer.Option(help="Axis of the scene that is up: x, -x, y, -y, z, -z.")] = "z",
     origin: Annotated[str, typer.Option(help="keep, base (below the middle) or center.")] = "keep",
+    normal_map: Annotated[bool, typer.Option(help="Keep the relief of the full mesh in a normal map.")] = True,
     scene: Moved = None,
     device: Device = "auto",
 ) -> None:
@@ -134,12 +135,13 @@ def finish(
     SPZ. Ctrl-C stops it."""
     require_run(run, "splats.ply", "mesh.ply")
     device = choose_device(device)
-    from milo.backend.finishing.finish import FinishingStopped, FinishOptions
+    from milo.backend.finishing.finish import FinishingStopped
     from milo.backend.finishing.finish import finish as finish_run
+    from milo.backend.finishing.options import FinishOptions
 
     from . import console
 
-    options = FinishOptions(triangles, texture, levels, source, scale, up, origin)
+    options = FinishOptions(triangles, texture, levels, source, scale, up, origin, normal_map)
     try:
         with console.stop_on_interrupt("Stopping; the asset stays unfinished.") as stop, \
                 console.extraction_bar() as on_step:

@@ -38,7 +38,7 @@ from .limits import (
 from .schema import Alternatives, Choice, Flag, Integer, List, Map, Number, OneOf, Record, Text
 
 STATES = ("queued", "running", "paused", "interrupted", "finished", "failed", "cancelled")
-TASKS = ("reconstruct", "align", "photos")     # photos: only report on them
+TASKS = ("reconstruct", "align", "photos", "finish")     # photos: only report on them
 _SETTING = OneOf((Flag(), COUNT, Integer(-MAX_COUNT, -1), Number(), Text(MAX_SETTING_TEXT)), "a plain value")
 
 
@@ -82,13 +82,24 @@ class SceneCameras:
         """Any cameras will do."""
 
 
+@dataclass(frozen=True, slots=True)
+class SceneOfJob:
+    """A reconstruction that is finished: what is to be made into an asset."""
+    job: JobId
+
+    def check(self):
+        """Whether there is such a job is for the server to say."""
+
+
 @message("job.start")
 @dataclass(frozen=True, slots=True)
 class StartJob:
-    """Reconstruct a scene whose blobs are all there, or align or report on its photos. Answer: JobInfo."""
+    """Reconstruct a scene whose blobs are all there, align or report on its photos, or finish a reconstruction. Answer:
+    JobInfo."""
     name: Name
-    scene: Annotated[SceneFiles | SceneCameras,
-                     Alternatives((Record(SceneFiles, "files"), Record(SceneCameras, "cameras")))]
+    scene: Annotated[SceneFiles | SceneCameras | SceneOfJob,
+                     Alternatives((Record(SceneFiles, "files"), Record(SceneCameras, "cameras"),
+                                   Record(SceneOfJob, "job")))]
     preset: Annotated[tuple[str, ...], List(Text(MAX_NAME, "[A-Za-z0-9_-]+"), MAX_PRESETS)] = ()   # later ones win
     settings: Annotated[dict, Map(Text(MAX_NAME, r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"),
                                   OneOf((_SETTING, List(_SETTING, MAX_SETTING_LIST)), "a plain value or a list"),
@@ -99,13 +110,15 @@ class StartJob:
 
     def check(self):
         self.scene.check()
-        if self.points is not None and isinstance(self.scene, SceneFiles):
+        if self.points is not None and not isinstance(self.scene, SceneCameras):
             raise bad("job.start", "points go with cameras; a scene folder has its own")
+        if (self.task == "finish") != isinstance(self.scene, SceneOfJob):
+            raise bad("job.start", "a job is what can be finished, and nothing else can be done with one")
         if self.points is not None and not np.isfinite(self.points).all():
             raise bad("job.start", "points must be finite")
         if self.colors is not None and (self.points is None or len(self.colors) != len(self.points)):
             raise bad("job.start", "there is not one colour for each point")
-        if self.task != "reconstruct" and isinstance(self.scene, SceneCameras):
+        if self.task in ("align", "photos") and isinstance(self.scene, SceneCameras):
             raise bad("job.start", "cameras that are known already cannot be aligned")
 
 

@@ -25,6 +25,7 @@ from .jobs import (
     SceneCameras,
     SceneFile,
     SceneFiles,
+    SceneOfJob,
     StartJob,
     WatchJob,
 )

@@ -18,8 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from .arrays import Array
-from .errors import ProtocolError, bad
+from .errors import bad
 from .limits import MAX_PICTURE_SIDE, MAX_SURFACE_PARTS
+from .npz import StoredArrays
 
 FORMAT = 1
 _NUMBERS = Array("int32", (None,))
@@ -79,7 +80,7 @@ class Surface:
     @staticmethod
     def read(file: Path | str | io.BytesIO) -> "Surface":
         """Read surface.npz. Raises ProtocolError: it cannot be read, or does not fit together."""
-        with _Arrays(file) as arrays:
+        with StoredArrays(file) as arrays:
             return _surface(arrays, "")
 
 
@@ -168,7 +169,7 @@ class Animation:
     """
 
     def __init__(self, path: Path | str):
-        self._arrays = arrays = _Arrays(path)
+        self._arrays = arrays = StoredArrays(path)
         if arrays.get("format", _NUMBERS).tolist() != [FORMAT]:
             raise bad(str(path), f"it is no animation of format {FORMAT}")
         self.size = tuple(arrays.get("size", Array("int32", (2,))).tolist())
@@ -206,39 +207,7 @@ class Animation:
         self.close()
 
 
-class _Arrays:
-    """The arrays of an npz whose members are not compressed, so that none can be larger than the file."""
-
-    def __init__(self, file: Path | str | io.BytesIO):
-        self.name = "the surface" if isinstance(file, io.BytesIO) else str(file)
-        try:
-            self._zip = zipfile.ZipFile(file)
-        except (OSError, zipfile.BadZipFile) as error:
-            raise ProtocolError("bad_request", f"{self.name} cannot be read: {error}.", "Save it again.") from None
-
-    def get(self, name: str, declared: Array) -> np.ndarray:
-        try:
-            info = self._zip.getinfo(name + ".npy")
-            if info.compress_type != zipfile.ZIP_STORED:
-                raise bad(f"{self.name}, {name}", "it is compressed")
-            with self._zip.open(info) as member:
-                values = np.lib.format.read_array(member, allow_pickle=False)
-        except (KeyError, ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
-            raise bad(f"{self.name}, {name}", f"it cannot be read ({error})") from None
-        declared.check(values.dtype.name, values.shape, f"{self.name}, {name}")
-        return values
-
-    def close(self) -> None:
-        self._zip.close()
-
-    def __enter__(self) -> "_Arrays":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self.close()
-
-
-def _surface(arrays: _Arrays, prefix: str) -> Surface:
+def _surface(arrays: StoredArrays, prefix: str) -> Surface:
     surface = Surface(**{name: arrays.get(prefix + name, Array(dtype, (None,) * axes))
                          for name, (dtype, axes) in _SURFACE.items()})
     surface.check()

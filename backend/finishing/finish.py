@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,54 +23,26 @@ from milo.backend.evaluation.mesh_views import draw_colored, seen_faces
 from milo.backend.extraction.steps import ExtractStep
 from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.image_metrics import compared, psnr, quantised
+from milo.protocol.assets import AssetMesh
 
-from .asset import Asset, draw_textured
+from .asset import Asset, draw_textured, png
 from .bake import Photo, bake_colors
 from .clean import clean
-from .decimate import decimate
+from .decimate import Mesh, decimate
 from .glb import write_glb
 from .normal_map import bake_normals
 from .obj import write_obj
+from .options import FinishOptions
 from .placement import Placement, moved_splats, placement
 from .texels import picture, texels_of
-from .unwrap import Charted, unwrap
+from .unwrap import Charted, unwrap, vertex_normals
 
 FORMAT = 1
-SOURCES = ("photos", "splats")
 LESS = 4        # times fewer triangles from one level of detail to the next
 
 
 class FinishingStopped(Exception):
     """The finishing was stopped before it was done."""
-
-
-@dataclass(frozen=True)
-class FinishOptions:
-    """What the asset shall be.
-
-    Attributes:
-        triangles: at most, of the finest level.
-        texture: side of its textures, texels.
-        levels: levels of detail; each has a quarter of the triangles, and half the side of the textures, of the last.
-        source: what colours are taken from: "photos", or "splats" as the training cameras see them.
-        scale: metres that a unit of the scene is; up, origin: see `placement`.
-    """
-
-    triangles: int = 20_000
-    texture: int = 2048
-    levels: int = 1
-    source: str = "photos"
-    scale: float = 1.0
-    up: str = "z"
-    origin: str = "keep"
-
-    def __post_init__(self):
-        if self.source not in SOURCES:
-            raise ValueError(f"--source {self.source}: choose {' or '.join(SOURCES)}.")
-        for name, least, most in (("triangles", 4, 10_000_000), ("texture", 16, 16_384), ("levels", 1, 8)):
-            if not least <= getattr(self, name) <= most:
-                raise ValueError(f"--{name} {getattr(self, name)}: give a number from {least} to {most:,}.")
-        placement(np.zeros((1, 3)), self.scale, self.up, self.origin)
 
 
 class Finished(NamedTuple):
@@ -82,7 +54,7 @@ class Finished(NamedTuple):
 
 
 def finish(run: str | Path, output: str | Path, options: FinishOptions | None = None, *,
-           scene: str | Path | None = None, device: str = "cpu",
+           scene: str | Path | None = None, device: str = "cpu", for_blender: bool = False,
            on_step: Callable[[ExtractStep], None] = lambda step: None,
            should_stop: Callable[[], bool] = lambda: False) -> Finished:
     """Finish a run: mesh.glb, .obj and .ply, further levels as mesh_lod1 and so on, splats.ply and .spz, finish.json.
@@ -93,6 +65,7 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
         options: defaults where None.
         scene: folder of the scene, if it has moved.
         device: where the drawing is done.
+        for_blender: write what the extension takes (milo.protocol.assets) instead, and no splats.
         on_step: called after each step.
         should_stop: asked after each step; when it turns true, FinishingStopped is raised.
 
@@ -133,14 +106,21 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
 
         colors, weight = bake_colors(texels, *_on(device, charted.verts, charted.faces),
                                      photos_of(opened, options.source), near=opened.scale.mesh_near, on_photo=on_photo)
-        step("relief", vertices=len(mesh[0]))
-        asset = Asset(name, charted, picture(texels, colors), picture(texels, bake_normals(texels, *full)))
+        normals = None
+        if options.normal_map:
+            step("relief", vertices=len(mesh[0]))
+            normals = picture(texels, bake_normals(texels, *full))
+        asset = Asset(name, charted, picture(texels, colors), normals)
         step("saving", vertices=len(mesh[0]))
-        files += write_asset(folder, asset, place, _vertex_colors(charted, asset.color))
+        if for_blender:
+            files += write_for_blender(folder, asset, mesh, place)
+        else:
+            files += write_asset(folder, asset, place, _vertex_colors(charted, asset.color))
         levels.append({"name": name, "triangles": len(charted.faces), "texture": texture,
                        "texels": len(texels.index), "seen": float((weight > 0).float().mean()),
                        **held_out(opened, asset, lambda done: step("compare", done, len(opened.scene.test)))})
-    files += write_placed_splats(folder, opened.path, place)
+    if not for_blender:
+        files += write_placed_splats(folder, opened.path, place)
     report = {"format": FORMAT, "scene": opened.scene.name, "options": asdict(options),
               "full": {"triangles": len(opened.faces), "clean": len(full[1]), **held_out_full(opened)},
               "levels": levels, "seconds": time.monotonic() - started}
@@ -172,6 +152,22 @@ def write_asset(folder: Path, asset: Asset, place: Placement, colors: np.ndarray
     objects = write_obj(folder / f"{asset.name}.obj", asset)
     write_mesh(ply, placed.verts, placed.faces, colors)
     return [file.name for file in (glb, *objects, ply)]
+
+
+def write_for_blender(folder: Path, asset: Asset, mesh: Mesh, place: Placement) -> list[str]:
+    """Write an asset for the extension, its mesh before it was cut into charts; returns the files' names."""
+    verts, faces = mesh
+    stored = AssetMesh(
+        positions=place.moved(verts), rest_co=verts.astype(np.float32), rest_n=vertex_normals(verts, faces),
+        faces=faces.astype(np.int32), origin=place.offset.astype(np.float32),
+        uvs=(asset.mesh.uvs * np.float32([1, -1]) + np.float32([0, 1]))[asset.mesh.faces.ravel()])
+    stored.check()
+    files = {f"{asset.name}.npz": stored.pack(), f"{asset.name}_color.png": png(asset.color)}
+    if asset.normal is not None:
+        files[f"{asset.name}_normal.png"] = png(asset.normal)
+    for name, data in files.items():
+        (folder / name).write_bytes(data)
+    return list(files)
 
 
 def write_placed_splats(folder: Path, run: Path, place: Placement) -> list[str]:

@@ -145,6 +145,8 @@ class Desk:
     def start_job(self, peer: Peer, question: m.StartJob) -> None:
         if self.jobs.stopping:
             raise ProtocolError("not_ready", "The backend is about to end.", "Start it again.")
+        if isinstance(question.scene, m.SceneOfJob) and self.jobs.get(question.scene.job).state != "finished":
+            raise ProtocolError("not_ready", "This reconstruction is not finished.", "Wait for its end, or resume it.")
 
         def enter(job: str):
             self._reply_with(peer, lambda: self.jobs.start(job, question.name, question.task))

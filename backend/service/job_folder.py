@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from milo.protocol import ProtocolError
-from milo.protocol.messages import MESSAGES, SceneCameras, SceneFiles, StartJob
+from milo.protocol.messages import MESSAGES, SceneCameras, SceneFiles, SceneOfJob, StartJob
 
 from .files import write_json
 
@@ -59,19 +59,23 @@ def hashes_of(request: StartJob) -> dict[str, int | None]:
     """The blobs that a request needs, with their sizes where they are known."""
     if isinstance(request.scene, SceneFiles):
         return {file.hash: file.size for file in request.scene.files}
+    if isinstance(request.scene, SceneOfJob):
+        return {}
     hashes = [file for camera in request.scene.cameras for file in (camera.hash, camera.mask) if file]
     return dict.fromkeys(hashes)
 
 
 def build_scene(folder: Path, blob: Callable[[str], Path]) -> Path:
-    """Lay out scene/ from the blobs by hard links, or copies where links cannot be; it appears when it is complete."""
-    scene = folder / "scene"
+    """Lay out scene/ from the blobs by hard links, or copies where links cannot be; it appears when it is complete.
+    That of a job about another one is the other's."""
+    request, scene = read_request(folder), folder / "scene"
+    if isinstance(request.scene, SceneOfJob):
+        return folder.parent / request.scene.job / "scene"
     if scene.is_dir():
         return scene
     building = folder / ".scene"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
-    request = read_request(folder)
     if isinstance(request.scene, SceneFiles):
         for file in request.scene.files:
             _link(blob(file.hash), building / file.path)

@@ -37,8 +37,9 @@ from .snapshots import remove_unfinished, sequence, write_snapshot
 from .words import Ended, GaveUp, Noted, Progressed, SnapshotWritten, say
 
 RUNNER = "milo.backend.service.worker:reconstruct_scene"
-PHOTO_RUNNERS = {"align": "milo.backend.service.photo_tasks:align_photos",
-                 "photos": "milo.backend.service.photo_tasks:report_photos"}
+OTHER_RUNNERS = {"align": "milo.backend.service.photo_tasks:align_photos",
+                 "photos": "milo.backend.service.photo_tasks:report_photos",
+                 "finish": "milo.backend.service.finish_task:finish_job"}
 INTERVAL_KEY = "service.snapshot_interval_s"   # a setting of the job: seconds between live meshes
 INTERVAL_S = 2.0
 LIVE_TRIANGLES = 200_000                       # level of detail made in advance: the default of mesh.next
@@ -146,7 +147,7 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
         store = Blobs(blobs)
         build_scene(folder, store.path)
         (folder / "run").mkdir(exist_ok=True)
-        module, _, name = PHOTO_RUNNERS.get(request.task, runner).partition(":")
+        module, _, name = OTHER_RUNNERS.get(request.task, runner).partition(":")
         run = getattr(importlib.import_module(module), name)
         reporter = Reporter(folder, pipe, float(request.settings.get(INTERVAL_KEY, INTERVAL_S)))
         for event in run(folder, device, should_stop):

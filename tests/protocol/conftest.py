@@ -16,6 +16,7 @@ from milo.protocol.messages import (
     RenderSplats,
     SceneFile,
     SceneFiles,
+    SceneOfJob,
     StartJob,
 )
 from milo.protocol.photos import Alignment
@@ -86,8 +87,11 @@ def _agree(message):
         case RenderSplats(positions=positions):
             matrices = None if positions is None else np.zeros((len(positions), 4, 4), np.float32)
             return dataclasses.replace(message, matrices=matrices)
-        case StartJob(scene=SceneFiles()):
-            return dataclasses.replace(message, points=None, colors=None)
+        case StartJob(scene=SceneFiles(), task=task):
+            return dataclasses.replace(message, points=None, colors=None,
+                                       task="align" if task == "finish" else task)
+        case StartJob(scene=SceneOfJob()):
+            return dataclasses.replace(message, points=None, colors=None, task="finish")
         case StartJob(points=points):
             colors = None if points is None else np.zeros((len(points), 3), np.uint8)
             return dataclasses.replace(message, task="reconstruct", colors=colors)

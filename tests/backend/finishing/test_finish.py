@@ -14,7 +14,8 @@ from PIL import Image
 from milo.backend.config import load_config
 from milo.backend.data.ply import SplatColumns, read_mesh, read_splats, write_splats
 from milo.backend.data.spz import read_spz
-from milo.backend.finishing.finish import FinishingStopped, FinishOptions, finish
+from milo.backend.finishing.finish import FinishingStopped, finish
+from milo.backend.finishing.options import FinishOptions
 from milo.backend.finishing.placement import UP, moved_splats, placement
 from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.splats import render_view

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A finished reconstruction is made into an asset as a job of its own, over a real socket."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from milo.backend.config import load_config
+from milo.backend.data.ply import SplatColumns, read_mesh, write_splats
+from milo.protocol import ProtocolError
+from milo.protocol import messages as m
+from milo.protocol.assets import AssetMesh
+
+SUZANNE = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
+SMALL = {"finish.triangles": 2000, "finish.texture": 128, "finish.levels": 2, "finish.scale": 0.5,
+         "finish.origin": "base"}
+
+
+@pytest.fixture(scope="module")
+def source(server):
+    """A finished job of the sample scene whose mesh is the truth."""
+    client = server.client()
+    files = []
+    for path in sorted(path for path in SUZANNE.rglob("*") if path.is_file()):
+        data = path.read_bytes()
+        files.append(m.SceneFile(path.relative_to(SUZANNE).as_posix(), client.put(data), len(data)))
+    job = client.ask(m.StartJob("suzanne", m.SceneFiles(tuple(files)), settings={"fake.iterations": 2})).job
+    client.wait(job, "finished")
+    run = server.home / "jobs" / job / "run"
+    rng = np.random.default_rng(0)
+    write_splats(run / "splats.ply", SplatColumns(
+        means=rng.uniform(-1, 1, (9, 3)).astype(np.float32), sh_dc=np.zeros((9, 3), np.float32),
+        sh_rest=np.zeros((9, 0, 3), np.float32), opacities=np.zeros(9, np.float32),
+        scales=np.full((9, 3), -3, np.float32), quats=rng.normal(size=(9, 4)).astype(np.float32)))
+    shutil.copyfile(SUZANNE / "gt_mesh.ply", run / "mesh.ply")
+    (run / "config.json").write_text(json.dumps(load_config(["preview"], ["data.max_width=100"]).to_dict()))
+    return job
+
+
+def start(client, job, settings):
+    info = client.ask(m.StartJob("suzanne", m.SceneOfJob(job), settings=settings, task="finish"))
+    assert info.task == "finish"
+    return info.job
+
+
+def fetch(client, job, path):
+    return client.ask(m.GetFile(job, path)).data.tobytes()
+
+
+def test_an_asset_comes_back(client, server, source):
+    job = start(client, source, SMALL)
+    stages = set()
+    info = client.wait(job, lambda info: stages.add(info.stage) or info.state in ("finished", "failed"), 60)
+    assert info.state == "finished" and info.psnr > 18, info
+    assert {"bake", "unwrap"} & stages
+    names = {file.path for file in client.ask(m.ListFiles(job)).files}
+    assert {f"run/{level}{end}" for level in ("mesh", "mesh_lod1") for end in (".npz", "_color.png", "_normal.png")} \
+        <= names and not any("splats" in name for name in names)
+
+    mesh = AssetMesh.read(io.BytesIO(fetch(client, job, "run/mesh.npz")))
+    truth = read_mesh(SUZANNE / "gt_mesh.ply")[0]
+    assert 500 < len(mesh.faces) <= 2000 and np.ptp(mesh.rest_co, 0) == pytest.approx(np.ptp(truth, 0), rel=0.1)
+    np.testing.assert_allclose(mesh.positions, 0.5 * mesh.rest_co + mesh.origin, atol=1e-5)
+    assert mesh.positions[:, 2].min() == pytest.approx(0, abs=1e-5)
+    assert mesh.uvs.min() >= 0 and mesh.uvs.max() <= 1
+    color = np.asarray(Image.open(io.BytesIO(fetch(client, job, "run/mesh_color.png"))))
+    report = json.loads(fetch(client, job, "run/finish.json"))
+    assert color.shape == (128, 128, 3) and [level["name"] for level in report["levels"]] == ["mesh", "mesh_lod1"]
+
+
+def test_without_a_normal_map(client, source):
+    job = start(client, source, {"finish.triangles": 200, "finish.texture": 32, "finish.normal_map": False})
+    client.wait(job, "finished", 60)
+    assert "run/mesh_normal.png" not in {file.path for file in client.ask(m.ListFiles(job)).files}
+
+
+def test_cancelled_within_two_seconds(client, source):
+    job = start(client, source, {})
+    client.wait(job, lambda info: info.stage in ("unwrap", "bake"), 60)
+    asked = time.monotonic()
+    client.ask(m.CancelJob(job))
+    client.wait(job, "cancelled")
+    assert time.monotonic() - asked < 2.0
+
+
+def test_paused_and_done_again(client, source):
+    job = start(client, source, SMALL)
+    client.wait(job, lambda info: info.stage == "bake", 60)
+    client.ask(m.PauseJob(job))
+    client.wait(job, "paused", 30)
+    client.ask(m.ResumeJob(job))
+    client.wait(job, "finished", 60)
+
+
+def test_refusals(client, source):
+    info = client.wait(start(client, source, {"finish.colour": "red"}), "failed")
+    assert "finish.triangles" in info.error
+    running = client.start(iterations=10_000).job
+    with pytest.raises(ProtocolError, match="not finished"):
+        start(client, running, {})
+    client.ask(m.DeleteJob(running))
+    with pytest.raises(ProtocolError) as refusal:
+        start(client, "gone", {})
+    assert refusal.value.code == "unknown_job"
