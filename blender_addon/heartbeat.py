@@ -13,6 +13,7 @@ from .connection.problems import Problem
 from .scene import mesh_object
 
 BUSY_S, IDLE_S = 0.1, 0.5
+TRANSFER_S = 0.01  # between slices of what is carried over to the next mesh
 
 _drawn: tuple = ()
 
@@ -31,6 +32,8 @@ def tick() -> float:
     if looks != _drawn:
         _drawn = looks
         redraw()
+    if now.refresh.transferring:
+        return TRANSFER_S
     return BUSY_S if busy or now.backend.state in ("starting", "stopping") else IDLE_S
 
 
@@ -74,6 +77,12 @@ def on_save(_path: object) -> None:
 
 
 @persistent
+def on_undo(_path: object) -> None:
+    """Undo and redo bring back another mesh without a word to on_change."""
+    session.current().refresh.start_anew()
+
+
+@persistent
 def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
     """Whatever changes a mesh, a transfer of what lay on it before is no longer right."""
     now = session.current().refresh
@@ -85,6 +94,8 @@ def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 def register() -> None:
     bpy.app.handlers.save_pre.append(on_save)
     bpy.app.handlers.depsgraph_update_post.append(on_change)
+    bpy.app.handlers.undo_post.append(on_undo)
+    bpy.app.handlers.redo_post.append(on_undo)
     bpy.app.handlers.load_post.append(on_load)
     bpy.app.timers.register(tick, first_interval=IDLE_S, persistent=True)
 
@@ -92,5 +103,7 @@ def register() -> None:
 def unregister() -> None:
     bpy.app.timers.unregister(tick)
     bpy.app.handlers.load_post.remove(on_load)
+    bpy.app.handlers.redo_post.remove(on_undo)
+    bpy.app.handlers.undo_post.remove(on_undo)
     bpy.app.handlers.depsgraph_update_post.remove(on_change)
     bpy.app.handlers.save_pre.remove(on_save)

@@ -39,8 +39,9 @@ class Refresh:
         if obj is not None and obj.data.name in meshes:
             self._transfer = None
 
-    def show(self, watch: Watch, scene_of: Callable[[str], bpy.types.Scene | None]) -> None:
-        """Take a step towards showing a job's newest mesh. `scene_of` tells where a new object belongs."""
+    def show(self, watch: Watch, scene_of: Callable[[str], bpy.types.Scene | None], end: float) -> None:
+        """Take a step towards showing a job's newest mesh. `scene_of` tells where a new object belongs; what can be
+        done in slices is done until `end` by time.perf_counter()."""
         mesh = watch.mesh
         if mesh is None or (self._transfer and self._transfer.mesh.job != watch.job):
             return
@@ -61,15 +62,14 @@ class Refresh:
         if self.waiting:
             self._transfer = None
             return
+        if self._transfer is None and carry.has_to_be_carried(obj):
+            self._transfer = carry.Transfer(mesh, obj)
         if self._transfer is None:
-            old = carry.take(obj)
-            if old.has_to_be_carried:
-                self._transfer = carry.Transfer(mesh, old, mesh.verts, mesh.faces)
+            kept = carry.take(obj), carry.Carried({})
+        else:
+            if not self._transfer.step(obj, end):
                 return
-            kept = old, carry.Carried()
-        elif not self._transfer.done:
-            return
-        else:  # if a newer mesh came meanwhile, this one is shown first: a fast backend must not keep all away
+            # if a newer mesh came meanwhile, this one is shown first: a fast backend must not keep all away
             done, self._transfer = self._transfer, None
             if done.carried is None:
                 raise RuntimeError("Vertex groups could not be carried over; the console has the details.")

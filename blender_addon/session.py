@@ -228,12 +228,12 @@ class Session:
         self._take_replies(end)
         busy_with_photos = self.photos.step()
         self.job_list.step()
-        self._step_others()
+        self._step_others(end)
         if self.watch:
             self._rebind()
             self.watch.keep_going()
             if time.perf_counter() < end:
-                self.refresh.show(self.watch, self._scene_of)
+                self.refresh.show(self.watch, self._scene_of, end)
         return bool(
             self._wanted
             or self.starting
@@ -333,7 +333,7 @@ class Session:
         obj = mesh_object.find(self.watch.job)
         self.watch.frozen = obj is not None and obj.milo.frozen
 
-    def _step_others(self) -> None:
+    def _step_others(self, end: float) -> None:
         """Go on with jobs that another one has taken the place of in the panel."""
         for other in list(self.others):
             obj = mesh_object.find(other.job)
@@ -343,7 +343,7 @@ class Session:
                 continue
             other.frozen = obj.milo.frozen
             other.keep_going()
-            self.refresh.show(other, lambda job: None)
+            self.refresh.show(other, lambda job: None, end)
 
     def _scene_of(self, job: str) -> bpy.types.Scene | None:
         scene = next((scene for scene in bpy.data.scenes if scene.milo.job == job), None)

@@ -120,6 +120,35 @@ def test_material_slots_and_flat_shading_are_carried_over(shown):
         assert not polygon.use_smooth
 
 
+def test_what_lies_on_a_mesh_is_read_in_slices(shown, milo):
+    """A step whose time is over reads no more than one slice."""
+    module, obj = shown
+    carry = milo("scene.carry")
+    module.replace(obj, *grid(40))
+    ramp = obj.vertex_groups.new(name="ramp")
+    for v in obj.data.vertices:
+        ramp.add([v.index], v.co.x, "REPLACE")
+    taking, steps = carry.Taking(obj), 0
+    while (surface := taking.step(obj, 0.0)) is None:
+        steps += 1
+    assert steps == -(-1600 // carry.SLICE) >= 3
+    rows = np.concatenate(surface.weights)
+    assert (rows[:, 0] == np.arange(1600)).all() and np.allclose(rows[:, 2], grid(40)[0][:, 0])
+    assert (surface.faces == grid(40)[1]).all()
+
+
+def test_material_slots_of_polygons_are_carried_over(shown):
+    """Polygons with more than three corners, as an artist may have made them."""
+    module, obj = shown
+    obj.data.materials.append(bpy.data.materials.new("second"))
+    obj.data.clear_geometry()
+    x = [0, 0.5, 1]
+    obj.data.from_pydata([(i, j, 0) for j in (0, 1) for i in x], [], [(0, 1, 4, 3), (1, 2, 5, 4)])
+    obj.data.polygons[1].material_index = 1
+    module.replace(obj, *grid(21))
+    assert all(polygon.material_index == int(polygon.center.x > 0.5) for polygon in obj.data.polygons)
+
+
 @pytest.mark.parametrize("mode", ["EDIT", "SCULPT", "WEIGHT_PAINT", "VERTEX_PAINT", "TEXTURE_PAINT"])
 def test_waits_while_the_user_works_on_it(shown, mode):
     module, obj = shown
