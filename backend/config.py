@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from importlib import resources
 from typing import Any, Literal
 
+from .old_settings import renewed
 from .sections import (
     DataConfig,
     DensifyConfig,
@@ -99,7 +100,7 @@ class Config:
 
     @classmethod
     def from_dict(cls, table: Mapping[str, Any]) -> Config:
-        """The inverse of `to_dict`.
+        """The inverse of `to_dict`; settings of earlier versions are taken over.
 
         Raises:
             ConfigError: a format this version cannot read, or an unknown key or type.
@@ -107,7 +108,12 @@ class Config:
         if table.get("format") != FORMAT:
             raise ConfigError(f"config.json has format {table.get('format')!r}; this version of MILo reads {FORMAT}.")
         values: dict[str, dict[str, Any]] = {}
-        _layer(values, {key: value for key, value in table.items() if key != "format"}, "config.json")
+        sections = {key: value for key, value in renewed(table).items() if key != "format"}
+        try:
+            _layer(values, sections, "config.json")
+        except ConfigError as error:
+            raise ConfigError(f"{error} Another version of MILo has written this file: use that one, or correct or "
+                              "delete the entry; what is missing takes its default.") from error
         return _build(values)
 
 

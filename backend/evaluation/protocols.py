@@ -16,6 +16,7 @@ from milo.backend.data.scene import load_scene, read_posed
 
 from . import dtu as dtu_protocol
 from . import tanks_and_temples as tnt_protocol
+from .curve_plot import plot_curves
 from .point_alignment import moved
 
 
@@ -23,7 +24,8 @@ def tanks_and_temples(mesh: Path, dataset: Path, trajectory: Path, tau: float | 
                       output: Path | None = None) -> dict:
     """`tanks_and_temples.evaluate` with the cameras of a .log, an .npy, or a scene's folder (in the order of names).
 
-    results.json, precision.ply and recall.ply go to `output`, a folder; evaluation/ beside the mesh if None.
+    results.json, curves.png, precision.ply and recall.ply go to `output`, a folder; evaluation/ beside the mesh if
+    None.
     """
     if trajectory.is_dir():
         posed = read_posed(trajectory, DataConfig())
@@ -31,7 +33,10 @@ def tanks_and_temples(mesh: Path, dataset: Path, trajectory: Path, tau: float | 
     else:
         poses = tnt_protocol.read_trajectory(trajectory)
     folder = _folder(mesh, output)
-    return _written(tnt_protocol.evaluate(mesh, dataset, poses, tau, clouds=folder), folder)
+    report = tnt_protocol.evaluate(mesh, dataset, poses, tau, clouds=folder)
+    title = f"{report['scene']}: F1 {report['legacy']['fscore']:.3f}"
+    plot_curves(title, report["tau"], report["curve"]).save(folder / "curves.png")
+    return _written(report, folder)
 
 
 def dtu(mesh: Path, data: Path, scene: Path, scan: int | None = None, output: Path | None = None) -> dict:

@@ -18,6 +18,7 @@ from milo.backend.extraction.steps import ExtractStep
 from milo.backend.gaussians.files import save_gaussians
 from milo.backend.gaussians.model import Gaussians
 from milo.backend.mesh.region import region_of
+from milo.backend.old_settings import renewed
 from milo.cuda_ext.cuda.runtime import CudaError
 from milo.cuda_ext.native import native
 
@@ -111,11 +112,12 @@ class _Run:
             if state["photos"] != self._photos():
                 raise TrainingError(f"The checkpoints in {self.directory.checkpoints} are of other photos. Give "
                                     "another folder for this run, or start it afresh (--fresh).")
-            changed = _differences(state["config"], self.config.to_dict())
+            before = renewed(state["config"])
+            changed = _differences(before, self.config.to_dict())
             if changed:
                 raise TrainingError(f"The checkpoints in {self.directory.checkpoints} were made with other settings "
                                     f"({', '.join(changed)}). Give another folder, or start afresh (--fresh).")
-            if state["config"]["mesh"]["max_points"] != self.config.mesh.max_points:
+            if before["mesh"]["max_points"] != self.config.mesh.max_points:
                 state["training"]["mesh"] = {}   # pivots are chosen anew
             self.training.load_state_dict(state["training"])
             self.seconds, self.psnr = dict(state["seconds"]), state["psnr"]
@@ -249,7 +251,7 @@ def _differences(before: dict, now: dict) -> list[str]:
     """Settings that shaped the training so far and differ."""
     return [f"{section}.{key}" for section in before if section not in ("format", "extract", "tsdf", "dtu", "run")
             for key, value in before[section].items()
-            if now[section].get(key) != value and f"{section}.{key}" not in MAY_CHANGE]
+            if now.get(section, {}).get(key) != value and f"{section}.{key}" not in MAY_CHANGE]
 
 
 class _Pace:

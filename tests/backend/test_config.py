@@ -56,6 +56,21 @@ def test_a_newer_config_file_is_refused():
         Config.from_dict(Config().to_dict() | {"format": 2})
 
 
+@pytest.mark.parametrize(("old", "new"), [
+    ({"filter_large_edges": True, "collapse_large_edges": False}, "drop"), ({"filter_large_edges": False}, "keep"),
+    ({"filter_large_edges": True, "collapse_large_edges": True}, "collapse")])
+def test_a_file_of_an_earlier_version_is_read(old, new):
+    table = Config().to_dict()
+    del table["mesh"]["long_edges"], table["tsdf"]
+    assert Config.from_dict(table | {"mesh": table["mesh"] | old}) == load_config([], {"mesh.long_edges": new})
+
+
+@pytest.mark.parametrize("change", [{"mesh": {"of_yore": 3}}, {"yore": {"of": 3}}, {"mesh": {"sampling": "clever"}}])
+def test_what_another_version_has_written_and_this_cannot_read_is_said(change):
+    with pytest.raises(ConfigError, match=r"^config\.json: .*Another version of MILo has written this file: use that"):
+        Config.from_dict(Config().to_dict() | change)
+
+
 def test_the_tree_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().mesh.every = 2

@@ -7,10 +7,13 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import read_points, write_mesh
+from milo.backend.evaluation.curve_plot import PRECISION, RECALL, plot_curves
 from milo.backend.evaluation.point_alignment import icp, moved, ransac_similarity, similarity, voxel_downsample
+from milo.backend.evaluation.protocols import tanks_and_temples
 from milo.backend.evaluation.tanks_and_temples import evaluate, read_crop, read_trajectory, write_trajectory
 
 TAU = 0.02
@@ -159,3 +162,23 @@ def test_voxels():
     points = np.array([[0.0, 0, 0], [0.1, 0, 0], [1, 0, 0], [1, 0, 0.2]])
     down = voxel_downsample(points, 0.5)
     assert np.allclose(down[np.argsort(down[:, 0])], [[0.05, 0, 0], [1, 0, 0.1]])
+
+
+def test_from_files_to_a_report_with_its_curves(dataset):
+    """A plot of the right curves in the right places: precision is reached within half of tau, recall nowhere."""
+    folder, verts, faces, poses = dataset
+    mesh = _written(folder, verts, faces)
+    np.save(folder / "poses.npy", poses)
+    report = tanks_and_temples(mesh, folder, folder / "poses.npy", TAU)
+    written = json.loads((folder / "evaluation" / "results.json").read_text())
+    assert written == {"format": 1} | report and report["legacy"]["fscore"] == 1
+    assert Image.open(folder / "evaluation" / "curves.png").size == (640, 480)
+
+    curve = {"distances": [0.0, TAU / 2, 5 * TAU], "precision": [0, 1, 1], "recall": [0, 0, 0]}
+    page = np.asarray(plot_curves("", TAU, curve)).astype(int)
+    for color, row in ((PRECISION, 48), (RECALL, 480 - 56)):
+        drawn = (np.abs(page - color).max(axis=2) < 60) & (np.arange(480) > 30)[:, None]
+        rows, columns = drawn.nonzero()
+        level = columns[np.abs(rows - row) <= 2]
+        assert level.min() < 130 and level.max() >= 614 and len(np.unique(level)) > 450
+    assert (page[240, 64 + 110 - 1:64 + 110 + 3].min(axis=1) < 160).any()       # the threshold, a fifth of the way

@@ -70,6 +70,25 @@ def test_checkpoints_of_other_settings_are_refused(ball, short_config, tmp_path)
         list(reconstruct(ball, short_config(**{"optim.opacity_lr": 0.123}), tmp_path))
 
 
+def test_a_run_of_an_earlier_version_goes_on(ball, short_config, tmp_path):
+    """Its checkpoint has settings that are called otherwise now; one that nobody knows any more is named."""
+    list(reconstruct(ball, short_config(**{"schedule.iterations": 3}), tmp_path))
+    (path,) = (tmp_path / "checkpoints").iterdir()
+    state = torch.load(path, weights_only=True)
+    del state["config"]["mesh"]["long_edges"], state["config"]["region"]
+    state["config"]["mesh"] |= {"filter_large_edges": True, "collapse_large_edges": False}
+    torch.save(state, path)
+    rest = list(reconstruct(ball, short_config(**{"schedule.iterations": 5}), tmp_path))
+    assert [event.iteration for event in rest if isinstance(event, Progress)][1:3] == [4, 5]
+
+    for change in ({"filter_large_edges": False}, {"of_yore": 3}):
+        torch.save(state | {"config": state["config"] | {"mesh": state["config"]["mesh"] | change}, "iteration": 5},
+                   tmp_path / "checkpoints" / "00000005.pt")
+        says = "mesh.long_edges" if "of_yore" not in change else "mesh.of_yore"
+        with pytest.raises(TrainingError, match=rf"other settings \({says}\)"):
+            list(reconstruct(ball, short_config(**{"schedule.iterations": 7}), tmp_path))
+
+
 def test_checkpoints_of_other_photos_are_refused(ball, short_config, tmp_path):
     list(reconstruct(ball, short_config(**{"schedule.iterations": 3}), tmp_path))
     other = dataclasses.replace(ball, train=ball.train[1:])
