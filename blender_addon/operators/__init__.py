@@ -3,9 +3,9 @@
 
 import bpy
 
-from . import animation, backend, help, jobs, mesh, options, photos, reconstruct, region, remote, splats
+from . import animation, backend, help, jobs, mesh, options, photos, reconstruct, region, remote, rig, splats
 
-MODULES = (backend, remote, photos, region, reconstruct, jobs, options, mesh, splats, animation, help)
+MODULES = (backend, remote, photos, region, reconstruct, jobs, options, mesh, rig, splats, animation, help)
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 
 

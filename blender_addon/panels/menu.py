@@ -11,6 +11,7 @@ GROUPS = (
     ("check_photos", "align", "cancel_photos", "set_scale", "add_region"),
     ("reconstruct", "pause", "resume", "cancel"),
     ("freeze", "render_splats", "save_animation"),
+    ("add_armature", "bind", "test_pose", "add_wave", "add_turntable"),
     ("help",),
 )
 

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bones for the mesh, their weights, and motions to try them."""
+
+from __future__ import annotations
+
+import math
+
+import bpy
+from bpy.props import EnumProperty, FloatProperty, IntProperty
+from bpy.types import Context, Operator
+
+from ..scene import rig, rig_fit, rig_motion, rig_weights
+
+KINDS = (
+    ("CHAIN", "Chain", "Bones in a row along the middle of the mesh"),
+    ("BIPED", "Biped", "A body on two legs, fitted to the bounding box: adjust it in Edit Mode"),
+    ("QUADRUPED", "Quadruped", "A body on four legs, fitted to the bounding box: adjust it in Edit Mode"),
+)
+FACING = (
+    ("AUTO", "Automatic", "From the shape of the bounding box"),
+    *((name, name, f"The body looks along {name}") for name in rig_fit.FACING),
+)
+
+
+class RigOperator:
+    """What all operators here share: they act on the mesh that `rig.target` finds, in Object Mode."""
+
+    bl_options = {"REGISTER", "UNDO"}
+
+    @classmethod
+    def poll(cls, context: Context) -> bool:
+        why_not = cls.why_not(context, rig.target(context))
+        if why_not:
+            cls.poll_message_set(why_not)
+        return not why_not
+
+    @classmethod
+    def why_not(cls, context: Context, obj: bpy.types.Object | None) -> str:
+        if obj is None:
+            return "Select a mesh"
+        return "" if context.mode == "OBJECT" else "Only in Object Mode"
+
+
+class NeedsArmature(RigOperator):
+    @classmethod
+    def why_not(cls, context: Context, obj: bpy.types.Object | None) -> str:
+        if obj is None:
+            return "Select a mesh"
+        if rig.of(obj) is None:
+            return f"{obj.name} has no armature: add one first"
+        return "" if context.mode in {"OBJECT", "POSE"} else "Only in Object Mode and Pose Mode"
+
+
+class MILO_OT_add_armature(RigOperator, Operator):
+    """Add bones that fit the mesh. Adjust them in Edit Mode, then bind the mesh to them"""
+
+    bl_idname = "milo.add_armature"
+    bl_label = "Add Armature"
+
+    kind: EnumProperty(name="Kind", items=KINDS)
+    bones: IntProperty(name="Bones", description="Bones of the chain", default=6, min=1, soft_max=20, max=100)
+    facing: EnumProperty(name="Facing", description="Where the body looks", items=FACING)
+
+    @classmethod
+    def why_not(cls, context: Context, obj: bpy.types.Object | None) -> str:
+        why_not = super().why_not(context, obj)
+        if why_not:
+            return why_not
+        if rig.of(obj) is not None:
+            return f"{obj.name} has an armature already: delete that first"
+        return "" if obj.data.polygons else f"{obj.name} has no faces"
+
+    @classmethod
+    def description(cls, context: Context, properties: bpy.types.OperatorProperties) -> str:
+        return next(words for name, _, words in KINDS if name == properties.kind)
+
+    def draw(self, context: Context) -> None:
+        self.layout.use_property_split = True
+        self.layout.prop(self, "kind")
+        self.layout.prop(self, "bones" if self.kind == "CHAIN" else "facing")
+
+    def execute(self, context: Context) -> set[str]:
+        context.view_layer.update()
+        obj = rig.target(context)
+        verts, faces = rig.world_mesh(obj)
+        facing = "" if self.facing == "AUTO" else self.facing
+        if self.kind == "CHAIN":
+            bones = rig_fit.chain(verts, faces, self.bones)
+        else:
+            bones = (rig_fit.biped if self.kind == "BIPED" else rig_fit.quadruped)(verts, facing)
+        rig.add(context, obj, bones)
+        return {"FINISHED"}
+
+
+class MILO_OT_bind(NeedsArmature, Operator):
+    """Give the mesh automatic weights for its armature. Weights that these bones had are replaced"""
+
+    bl_idname = "milo.bind"
+    bl_label = "Bind"
+
+    @classmethod
+    def why_not(cls, context: Context, obj: bpy.types.Object | None) -> str:
+        return super().why_not(context, obj) or RigOperator.why_not(context, obj)
+
+    def execute(self, context: Context) -> set[str]:
+        context.view_layer.update()
+        obj = rig.target(context)
+        armature = rig.of(obj)
+        try:
+            missing = rig_weights.bind(context, obj, armature)
+        except ValueError as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        if missing > 0.005:
+            where = "everywhere" if missing > 0.995 else f"for {math.ceil(100 * missing)}% of the mesh"
+            self.report({"WARNING"}, f"Bone heat found no weights {where}: there the nearest bones have them. "
+                                     "Bones inside the mesh get better ones")
+        else:
+            self.report({"INFO"}, f"Bound {obj.name} to {armature.name}")
+        return {"FINISHED"}
+
+
+class MILO_OT_test_pose(NeedsArmature, Operator):
+    """Bend the armature to see whether the weights are good. Press again for the pose of before"""
+
+    bl_idname = "milo.test_pose"
+    bl_label = "Test Pose"
+
+    def execute(self, context: Context) -> set[str]:
+        rig_motion.toggle_test_pose(rig.of(rig.target(context)))
+        return {"FINISHED"}
+
+
+class MILO_OT_add_wave(NeedsArmature, Operator):
+    """Let the armature wave, as an action to start from. An action that it has is kept in the file"""
+
+    bl_idname = "milo.add_wave"
+    bl_label = "Wave"
+
+    frames: IntProperty(name="Frames", description="Length, after which it begins anew", default=48, min=8)
+    cycles: IntProperty(name="Waves", description="How often it goes to and fro", default=2, min=1, soft_max=8)
+
+    def execute(self, context: Context) -> set[str]:
+        rig_motion.add_wave(context.scene, rig.of(rig.target(context)), self.frames, self.cycles)
+        return {"FINISHED"}
+
+
+class MILO_OT_add_turntable(RigOperator, Operator):
+    """Add a camera that goes around the mesh once. It becomes the scene's camera, and the scene as long as its round"""
+
+    bl_idname = "milo.add_turntable"
+    bl_label = "Turntable"
+
+    frames: IntProperty(name="Frames", description="Length of a round", default=48, min=2)
+    height: FloatProperty(name="Height", description="Angle above the horizon", subtype="ANGLE",
+                          default=math.radians(15), min=-math.pi / 2, max=math.pi / 2)
+
+    def execute(self, context: Context) -> set[str]:
+        context.view_layer.update()
+        rig_motion.add_turntable(context, rig.target(context), self.frames, self.height)
+        return {"FINISHED"}
+
+
+CLASSES = (MILO_OT_add_armature, MILO_OT_bind, MILO_OT_test_pose, MILO_OT_add_wave, MILO_OT_add_turntable)

@@ -1,0 +1,279 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bones fitted to a mesh, automatic weights on it, and motions, in Blender's own armatures."""
+
+import math
+import time
+
+import bpy
+import numpy as np
+import pytest
+from mathutils import Matrix, Vector
+
+
+def tube(across=24, along=60, length=4.0, radius=0.3):
+    """A closed tube along z from 0: verts, faces."""
+    angle = 2 * np.pi * np.arange(across) / across
+    ring = np.stack([np.cos(angle), np.sin(angle)], 1) * radius
+    z = np.linspace(0, length, along + 1)
+    rings = [np.concatenate([ring, np.full((across, 1), height)], 1) for height in z]
+    verts = np.concatenate([*rings, [[0, 0, 0], [0, 0, length]]])
+    faces = []
+    for k in range(across):
+        n = (k + 1) % across
+        for i in range(along):
+            a, b, c, d = i * across + k, i * across + n, (i + 1) * across + n, (i + 1) * across + k
+            faces += [(a, b, c), (a, c, d)]
+        faces += [(len(verts) - 2, n, k), (len(verts) - 1, along * across + k, along * across + n)]
+    return verts.astype(np.float32), np.array(faces, np.int32)
+
+
+@pytest.fixture
+def make(milo):
+    """make(verts, faces): a mesh object of a job, active."""
+    def made(verts, faces, job="job-1"):
+        module = milo("scene.mesh_object")
+        obj = module.find(job) or module.create(job, "thing", bpy.context.scene)
+        module.replace(obj, np.float32(verts), np.int32(faces), np.zeros((len(verts), 3), np.uint8))
+        bpy.context.scene.milo.job = job
+        activate(obj)
+        return obj
+    return made
+
+
+def activate(obj):
+    for other in bpy.context.selected_objects:
+        other.select_set(False)
+    obj.select_set(True)
+    bpy.context.view_layer.objects.active = obj
+    bpy.context.view_layer.update()
+
+
+def posed(obj):
+    """Where the vertices are now, in the world."""
+    bpy.context.view_layer.update()
+    seen = obj.evaluated_get(bpy.context.evaluated_depsgraph_get())
+    return np.array([seen.matrix_world @ vertex.co for vertex in seen.data.vertices])
+
+
+def weights_of(obj):
+    weights = np.zeros((len(obj.data.vertices), len(obj.vertex_groups)))
+    for vertex in obj.data.vertices:
+        for entry in vertex.groups:
+            weights[vertex.index, entry.group] = entry.weight
+    return weights
+
+
+def bend(rig, degrees=15.0):
+    for bone in rig.pose.bones:
+        bone.matrix_basis = Matrix.Rotation(math.radians(degrees), 4, "X")
+
+
+def rigged_tube(make, bones=4, **shape):
+    obj = make(*tube(**shape))
+    assert bpy.ops.milo.add_armature(kind="CHAIN", bones=bones) == {"FINISHED"}
+    assert bpy.ops.milo.bind() == {"FINISHED"}
+    return obj, obj.modifiers[0].object
+
+
+def test_a_chain_runs_through_the_middle(make):
+    """A quarter of a ring, moved and turned by its object: the joints lie on the circle, not on the chord."""
+    verts, faces = tube(length=1.0, radius=0.2)
+    angle = verts[:, 2] * math.pi / 2
+    ring = np.stack([(2 + verts[:, 0]) * np.sin(angle), verts[:, 1], (2 + verts[:, 0]) * np.cos(angle)], 1)
+    obj = make(ring, faces)
+    obj.matrix_world = place = Matrix.Translation((3, 1, -2)) @ Matrix.Rotation(0.7, 4, "Z")
+    bpy.ops.milo.add_armature(kind="CHAIN", bones=7)
+    rig = bpy.context.active_object
+    assert rig.type == "ARMATURE" and len(rig.data.bones) == 7
+    joints = np.array([place.inverted() @ rig.matrix_world @ bone.tail_local for bone in rig.data.bones[:-1]])
+    assert np.abs(np.linalg.norm(joints[:, [0, 2]], axis=1) - 2).max() < 0.15 and np.abs(joints[:, 1]).max() < 0.02
+    for bone, parent in zip(rig.data.bones[1:], rig.data.bones):
+        assert bone.parent == parent and bone.use_connect
+
+
+@pytest.mark.parametrize("kind", ["BIPED", "QUADRUPED"])
+@pytest.mark.parametrize("facing", ["AUTO", "+X"])
+def test_templates_fill_the_bounding_box(make, kind, facing):
+    """Left is left of where the body looks, both sides mirror each other, and the ends reach the sides."""
+    verts, faces = tube(across=8, along=4)
+    size = np.float32([1.7, 0.5, 1.8] if (kind == "BIPED") == (facing == "AUTO") else [0.6, 1.6, 1.1])
+    box = (verts - verts.min(0)) / np.ptp(verts, axis=0) * size + np.float32([2, 3, 0.1])
+    make(box, faces)
+    bpy.ops.milo.add_armature(kind=kind, facing=facing)
+    rig = bpy.context.active_object
+    bpy.context.view_layer.update()
+    heads, tails = ({b.name: np.array(rig.matrix_world @ getattr(b, end)) for b in rig.data.bones}
+                    for end in ("head_local", "tail_local"))
+    points = np.array([*heads.values(), *tails.values()])
+    low, high = box.min(0), box.max(0)
+    assert (points > low - 0.05 * size).all() and (points < high + 0.05 * size).all()
+    forward = np.array([0, -1, 0] if facing == "AUTO" else [1, 0, 0])
+    left = np.cross((0, 0, 1), forward)
+    for way in (left, -left, forward, (0, 0, 1), (0, 0, -1)):
+        assert (points @ way).max() > (box @ way).max() - 0.26 * (size @ np.abs(way)), way
+    middle = (low + high) / 2
+    for name, head in heads.items():
+        if name.endswith(".L"):
+            other = heads[name[:-2] + ".R"]
+            assert (head - middle) @ left > 0
+            assert np.allclose(head - other, ((head - other) @ left) * left, atol=1e-5)
+    assert (tails["foot.L"] - heads["foot.L"]) @ forward > 0
+    assert sum(bone.parent is None for bone in rig.data.bones) == 1
+
+
+def test_bound_by_bone_heat(make):
+    obj, rig = rigged_tube(make)
+    weights = weights_of(obj)
+    assert np.abs(weights.sum(1) - 1).max() < 0.005 and (weights > 0).sum(1).max() <= 4
+    z = np.array([vertex.co.z for vertex in obj.data.vertices])
+    for k in range(4):                                             # each bone has the middle of its own quarter
+        assert (weights[np.abs(z - k - 0.5) < 0.1, k] > 0.8).all()
+    spread = [np.ptp(weights[np.abs(z - height) < 1e-3], axis=0).max() for height in np.unique(z)]
+    assert max(spread) < 0.15                                      # and the same all around
+    assert obj.parent == rig and np.allclose(posed(obj), [vertex.co for vertex in obj.data.vertices], atol=1e-5)
+    rig.pose.bones[2].matrix_basis = Matrix.Rotation(1.0, 4, "X")
+    moved = np.linalg.norm(posed(obj) - [vertex.co for vertex in obj.data.vertices], axis=1)
+    assert moved[z < 1.2].max() < 0.02 and moved[z > 3].min() > 0.5
+
+
+def test_a_large_mesh_with_floaters_and_holes(make):
+    """Bone heat alone finds no solution there, or takes minutes."""
+    verts, faces = tube(across=200, along=250)
+    ball, ball_faces = tube(4, 3, 0.05, 0.03)
+    holes = faces[np.arange(len(faces)) % 97 > 1]
+    all_verts = np.concatenate([verts, ball + np.float32([0.45, 0, 3.5])])
+    obj = make(all_verts, np.concatenate([holes, ball_faces + len(verts)]))
+    start = time.perf_counter()
+    bpy.ops.milo.add_armature(kind="CHAIN", bones=4)
+    assert bpy.ops.milo.bind() == {"FINISHED"}
+    assert time.perf_counter() - start < 20 and len(obj.data.polygons) > 95_000
+    weights = weights_of(obj)
+    assert np.abs(weights.sum(1) - 1).max() < 0.005
+    assert (weights[len(verts):, 3] > 0.5).all()
+    assert not [o for o in bpy.data.objects if o not in (obj, obj.parent)] and len(bpy.data.meshes) == 1
+
+
+def test_bones_that_bone_heat_cannot_use(make, milo):
+    """Far outside of the mesh: the nearest bones have it, and that is said."""
+    obj = make(*tube())
+    bpy.ops.milo.add_armature(kind="CHAIN", bones=2)
+    rig = bpy.context.active_object
+    rig.location.x = 50
+    bpy.context.view_layer.update()
+    share = milo("scene.rig_weights").bind(bpy.context, obj, rig)
+    weights = weights_of(obj)
+    assert np.abs(weights.sum(1) - 1).max() < 0.005
+    assert share > 0.99 or weights.min(1).max() > 0.1
+    for bone in rig.data.bones:
+        bone.use_deform = False
+    with pytest.raises(RuntimeError, match="no bone that deforms"):
+        bpy.ops.milo.bind()
+
+
+def test_weights_and_modifiers_survive_a_refresh(make):
+    """A finer mesh of the same job bends as the one before, with all that the user set."""
+    obj, rig = rigged_tube(make)
+    obj.modifiers.new("more", "SUBSURF").show_viewport = False
+    obj.vertex_groups.new(name="mine").add(range(len(obj.data.vertices)), 0.5, "REPLACE")
+    bend(rig)
+    before = posed(obj)
+    kept = [modifier.name for modifier in obj.modifiers]
+    verts, faces = tube(across=48, along=120)
+    make(verts, faces)
+    assert [modifier.name for modifier in obj.modifiers] == kept and obj.modifiers[0].object == rig == obj.parent
+    after = posed(obj)
+    assert len(after) > 3 * len(before)
+    coarse = tube()[0]
+    same = [int(np.linalg.norm(verts - vert, axis=1).argmin()) for vert in coarse]
+    assert np.linalg.norm(after[same] - before, axis=1).max() < 0.01
+    weights = weights_of(obj)
+    assert np.allclose(weights[:, :4].sum(1), 1, atol=0.01) and np.allclose(weights[:, 4], 0.5, atol=0.01)
+
+
+def test_the_test_pose_goes_on_and_off(make):
+    obj, rig = rigged_tube(make)
+    rig.pose.bones[0].matrix_basis = mine = Matrix.Rotation(0.2, 4, "Y")
+    before = posed(obj)
+    assert bpy.ops.milo.test_pose() == {"FINISHED"}
+    assert np.abs(posed(obj) - before).max() > 0.5
+    bpy.ops.milo.test_pose()
+    assert np.allclose(posed(obj), before, atol=1e-5) and np.allclose(rig.pose.bones[0].matrix_basis, mine, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["CHAIN", "BIPED", "QUADRUPED"])
+def test_a_wave(make, kind):
+    """It moves, closes its circle, and an action that was there stays in the file."""
+    make(*tube())
+    bpy.ops.milo.add_armature(kind=kind)
+    rig = bpy.context.active_object
+    first = next(iter(rig.pose.bones))
+    first.keyframe_insert("location", frame=1)
+    mine = rig.animation_data.action
+    assert bpy.ops.milo.add_wave(frames=40, cycles=2) == {"FINISHED"}
+    assert rig.animation_data.action != mine and mine.use_fake_user
+
+    def tips(frame):
+        bpy.context.scene.frame_set(frame)
+        bpy.context.view_layer.update()
+        return np.array([bone.tail for bone in rig.pose.bones])
+    assert np.abs(tips(6) - tips(16)).max() > 0.2
+    for frame in (3, 17):
+        assert np.allclose(tips(frame), tips(frame + 20), atol=1e-3)   # twice in 40 frames
+        assert np.allclose(tips(frame), tips(frame + 40), atol=1e-5)   # and on and on
+
+
+def test_a_turntable(make):
+    """The whole object is seen from all sides, at a constant speed; again replaces the camera."""
+    obj = make(*tube())
+    obj.location = (5, -3, 1)
+    scene = bpy.context.scene
+    for count in (20, 16):
+        assert bpy.ops.milo.add_turntable(frames=count) == {"FINISHED"}
+    assert scene.frame_end == 16 and sum(o.type == "CAMERA" for o in scene.objects) == 1
+    from bpy_extras.object_utils import world_to_camera_view
+    places = []
+    for frame in range(1, 18):
+        scene.frame_set(frame)
+        places.append(np.array(scene.camera.matrix_world.translation))
+        for corner in obj.bound_box:
+            seen = world_to_camera_view(scene, scene.camera, obj.matrix_world @ Vector(corner))
+            assert 0 < seen.x < 1 and 0 < seen.y < 1 and seen.z > scene.camera.data.clip_start
+    steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
+    assert np.allclose(steps, steps[0], rtol=1e-3) and np.allclose(places[0], places[16], atol=1e-4)
+    assert len(bpy.data.cameras) == 1
+
+
+def test_undo(make):
+    """Each step is taken back alone."""
+    make(*tube())
+    bpy.ops.ed.undo_push(message="mesh")
+    bpy.ops.milo.add_armature(kind="CHAIN", bones=3)
+    bpy.ops.ed.undo_push(message="armature")
+    bpy.ops.milo.bind()
+    bpy.ops.ed.undo_push(message="bound")
+    bpy.ops.milo.test_pose()
+    bpy.ops.ed.undo_push(message="posed")
+    bpy.ops.ed.undo()
+    assert "milo_pose" not in bpy.data.objects["thing Rig"]
+    bpy.ops.ed.undo()
+    assert not bpy.data.objects["thing"].vertex_groups and bpy.data.objects["thing Rig"]
+    bpy.ops.ed.undo()
+    assert "thing Rig" not in bpy.data.objects and not bpy.data.objects["thing"].modifiers
+
+
+def test_buttons_say_why_they_are_grey(make, milo):
+    operators = bpy.ops.milo
+    assert not operators.add_armature.poll() and not operators.add_turntable.poll()
+    obj = make(*tube())
+    assert operators.add_armature.poll() and not operators.bind.poll() and not operators.test_pose.poll()
+    bpy.ops.milo.add_armature()
+    assert operators.bind.poll() and not operators.add_armature.poll()   # the armature is active now
+    rule = milo("operators.rig").MILO_OT_add_armature.why_not(bpy.context, obj)
+    assert rule == "thing has an armature already: delete that first"
+    bpy.ops.object.mode_set(mode="EDIT")
+    assert not operators.bind.poll()
+    bpy.ops.object.mode_set(mode="POSE")
+    assert operators.test_pose.poll() and not operators.bind.poll()
+    bpy.ops.object.mode_set(mode="OBJECT")
+    bpy.data.objects.remove(bpy.context.active_object)
+    assert operators.add_armature.poll()                                 # the reconstruction's mesh
