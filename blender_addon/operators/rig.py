@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 
 import bpy
+import numpy as np
 from bpy.props import EnumProperty, FloatProperty, IntProperty
 from bpy.types import Context, Operator
 
@@ -15,6 +16,10 @@ KINDS = (
     ("CHAIN", "Chain", "Bones in a row along the middle of the mesh"),
     ("BIPED", "Biped", "A body on two legs, fitted to the bounding box: adjust it in Edit Mode"),
     ("QUADRUPED", "Quadruped", "A body on four legs, fitted to the bounding box: adjust it in Edit Mode"),
+)
+AXES = (
+    ("AUTO", "Longest", "Along the longest direction of the mesh"),
+    *((name, name, f"Along the world's {name}") for name in "XYZ"),
 )
 FACING = (
     ("AUTO", "Automatic", "From the shape of the bounding box"),
@@ -59,6 +64,7 @@ class MILO_OT_add_armature(RigOperator, Operator):
 
     kind: EnumProperty(name="Kind", items=KINDS)
     bones: IntProperty(name="Bones", description="Bones of the chain", default=6, min=1, soft_max=20, max=100)
+    axis: EnumProperty(name="Axis", description="Where the chain goes", items=AXES)
     facing: EnumProperty(name="Facing", description="Where the body looks", items=FACING)
 
     @classmethod
@@ -77,7 +83,8 @@ class MILO_OT_add_armature(RigOperator, Operator):
     def draw(self, context: Context) -> None:
         self.layout.use_property_split = True
         self.layout.prop(self, "kind")
-        self.layout.prop(self, "bones" if self.kind == "CHAIN" else "facing")
+        for name in ("bones", "axis") if self.kind == "CHAIN" else ("facing",):
+            self.layout.prop(self, name)
 
     def execute(self, context: Context) -> set[str]:
         context.view_layer.update()
@@ -85,7 +92,8 @@ class MILO_OT_add_armature(RigOperator, Operator):
         verts, faces = rig.world_mesh(obj)
         facing = "" if self.facing == "AUTO" else self.facing
         if self.kind == "CHAIN":
-            bones = rig_fit.chain(verts, faces, self.bones)
+            axis = None if self.axis == "AUTO" else np.eye(3)["XYZ".index(self.axis)]
+            bones = rig_fit.chain(verts, faces, self.bones, axis)
         else:
             bones = (rig_fit.biped if self.kind == "BIPED" else rig_fit.quadruped)(verts, facing)
         rig.add(context, obj, bones)

@@ -26,14 +26,16 @@ class Bone(NamedTuple):
     parent: str = ""
 
 
-def chain(verts: np.ndarray, faces: np.ndarray, count: int) -> list[Bone]:
-    """A chain through the centres of slices across the longest axis of a mesh, verts [V, 3] and faces [F, 3]."""
+def chain(verts: np.ndarray, faces: np.ndarray, count: int, axis: np.ndarray | None = None) -> list[Bone]:
+    """A chain through the centres of slices across an axis [3] (or the longest one) of a mesh, verts [V, 3] and
+    faces [F, 3]."""
     corners = verts[faces].astype(np.float64)
     points = corners.mean(axis=1)
     area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
     middle = np.average(points, axis=0, weights=area)
-    axis = np.linalg.eigh(np.cov((points - middle).T, aweights=area))[1][:, -1]
-    axis *= np.sign(axis[2] if abs(axis[2]) > 0.3 else axis[np.abs(axis).argmax()])  # upward, else along +x or +y
+    if axis is None:
+        axis = np.linalg.eigh(np.cov((points - middle).T, aweights=area))[1][:, -1]
+        axis *= np.sign(axis[2] if abs(axis[2]) > 0.3 else axis[np.abs(axis).argmax()])  # upward, else along +x or +y
 
     along = (points - middle) @ axis
     ends = np.percentile((verts - middle) @ axis, SPREAD)

@@ -49,7 +49,7 @@ SWINGS = {
 
 def swings(armature: bpy.types.Object) -> dict[str, tuple[Vector, Swing]]:
     """The bones that move, each with its axis in the armature's space. Armatures whose bones have other names than our
-    templates bend like a chain, bone after bone."""
+    templates bend like a chain, bone after bone, from a first one that stays."""
     bones = armature.data.bones
     names = {*bones.keys()}
     pair = next((stem for stem in ("upper_arm", "front_thigh", "thigh") if {f"{stem}.L", f"{stem}.R"} <= names), None)
@@ -68,7 +68,7 @@ def swings(armature: bpy.types.Object) -> dict[str, tuple[Vector, Swing]]:
         else:
             axis = Vector((0, 1, 0))
         found[bone.name] = axis, Swing("", BEND, 0, BEND, LAG * len(bone.parent_recursive))
-    return found
+    return {name: moves for name, moves in found.items() if bones[name].parent or len(bones) == 1}
 
 
 def turned(bone: bpy.types.Bone, axis: Vector, degrees: float) -> Quaternion:

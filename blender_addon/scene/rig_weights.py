@@ -67,19 +67,34 @@ def light_copy(context: bpy.types.Context, verts: np.ndarray, faces: np.ndarray)
     """A new object with a closed surface of few triangles around a mesh, without floaters."""
     obj = bpy.data.objects.new("MILo weights", bpy.data.meshes.new("MILo weights"))
     context.scene.collection.objects.link(obj)
-    write_geometry(obj.data, verts, faces, np.zeros((len(verts), 3), np.uint8))
+    voxel = float(np.ptp(verts, axis=0).max()) / VOXELS
+    verts, faces = clustered(verts, faces, voxel / 2)
+    write(obj, verts, faces)
     closed = obj.modifiers.new("closed", "REMESH")
-    closed.mode, closed.voxel_size = "VOXEL", float(np.ptp(verts, axis=0).max()) / VOXELS
-    closed.adaptivity = 0.0
-    count = len(evaluated(context, obj)[1])
-    if count < 4:  # nothing that a voxel would hold, such as a flat sheet
-        obj.modifiers.clear()
-        count = len(faces)
-    obj.modifiers.new("light", "DECIMATE").ratio = min(1.0, TRIANGLES / count)
+    closed.mode, closed.voxel_size, closed.adaptivity = "VOXEL", voxel, 0.0
+    full = evaluated(context, obj)
+    obj.modifiers.clear()
+    if len(full[1]) >= 4:  # else there was nothing that a voxel would hold, such as a flat sheet
+        write(obj, *full)
+    obj.modifiers.new("light", "DECIMATE").ratio = min(1.0, TRIANGLES / len(obj.data.polygons))
     verts, faces = without_islands(*evaluated(context, obj))
     obj.modifiers.clear()
-    write_geometry(obj.data, verts, faces, np.zeros((len(verts), 3), np.uint8))
+    write(obj, verts, faces)
     return obj
+
+
+def write(obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray) -> None:
+    write_geometry(obj.data, verts, faces, np.zeros((len(verts), 3), np.uint8))
+
+
+def clustered(verts: np.ndarray, faces: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
+    """A mesh with one vertex for each cell of a grid: the remesh takes its time by triangles."""
+    keys = np.floor((verts - verts.min(axis=0)) / cell).astype(np.int64) @ np.array([1 << 40, 1 << 20, 1])
+    _, first, of = np.unique(keys, return_index=True, return_inverse=True)
+    faces = of.reshape(-1)[faces]
+    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    _, once = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
+    return verts[first], faces[np.sort(once)].astype(np.int32)
 
 
 def evaluated(context: bpy.types.Context, obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:

@@ -91,6 +91,14 @@ def test_a_chain_runs_through_the_middle(make):
         assert bone.parent == parent and bone.use_connect
 
 
+def test_a_chain_along_an_axis(make):
+    make(*tube())
+    bpy.ops.milo.add_armature(kind="CHAIN", bones=2, axis="X")
+    bones = bpy.context.active_object.data.bones
+    assert [(b.tail_local - b.head_local).normalized().x for b in bones] == pytest.approx([1, 1], abs=1e-3)
+    assert bones[0].length + bones[1].length == pytest.approx(0.6, abs=0.02)
+
+
 @pytest.mark.parametrize("kind", ["BIPED", "QUADRUPED"])
 @pytest.mark.parametrize("facing", ["AUTO", "+X"])
 def test_templates_fill_the_bounding_box(make, kind, facing):
