@@ -51,6 +51,7 @@ def appearance(now: session.Session) -> tuple:
         now.photos.progress,
         id(now.photos.report),
         now.refreshes,
+        now.pairing.address,
         tuple((job.job, job.state, job.iteration) for job in now.job_list.jobs),
     )
 

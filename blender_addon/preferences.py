@@ -13,12 +13,16 @@ from bpy.types import AddonPreferences, PropertyGroup
 
 ADDON = __package__
 
+THIS_COMPUTER = "This Computer"
 
-LOCAL = "This Computer"
 
+class MILO_PG_backend(PropertyGroup):
+    """A saved backend: a program of this computer, or, without one, a backend on another computer, whose address and
+    keys are in a file (`saved_home`)."""
 
-class MILO_PG_remote(PropertyGroup):
-    """A backend on another computer; its address and keys are in a file (`remote_home`)."""
+    program: StringProperty(
+        name="Program", description="The backend's milo program, or a Python that has it", subtype="FILE_PATH"
+    )
 
 
 class MILO_AP_preferences(AddonPreferences):
@@ -39,42 +43,73 @@ class MILO_AP_preferences(AddonPreferences):
         name="Keep Running Without Blender",
         description="A backend that Blender has started goes on with its work when Blender quits",
     )
-    remotes: CollectionProperty(type=MILO_PG_remote)
-    chosen: StringProperty(name="Use", description="Which backend to use. Empty: the one on this computer")
+    saved: CollectionProperty(type=MILO_PG_backend)
+    chosen: StringProperty(name="Use", description="Which saved backend to use. Empty: the one on this computer")
 
     def draw(self, context: bpy.types.Context) -> None:
         row = self.layout.row(align=True)
-        row.prop_search(self, "chosen", self, "remotes", icon="NETWORK_DRIVE")
-        row.operator("milo.add_remote", text="", icon="ADD")
-        row.operator("milo.remove_remote", text="", icon="REMOVE")
+        row.menu("MILO_MT_backends", text=self.chosen or THIS_COMPUTER, icon=icon(self.chosen))
+        row.operator("milo.add_backend", text="", icon="ADD")
+        row.operator("milo.pair", text="", icon="NETWORK_DRIVE")
+        row.operator("milo.forget_backend", text="", icon="REMOVE")
+        chosen = self.saved.get(self.chosen)
         column = self.layout.column()
-        column.active = not self.chosen
-        column.prop(self, "backend_program")
-        column.prop(self, "backend_home")
-        column.prop(self, "outlives")
-        column.label(text=iface_("Now: {}").format(home()), icon="FILE_FOLDER")
+        if chosen is None:
+            column.prop(self, "backend_program")
+        elif chosen.program:
+            column.prop(chosen, "program")
+        local = self.layout.column()
+        local.active = chosen is None or bool(chosen.program)
+        local.prop(self, "backend_home")
+        local.prop(self, "outlives")
+        local.label(text=iface_("Now: {}").format(home()), icon="FILE_FOLDER")
 
 
 def get() -> MILO_AP_preferences:
     return bpy.context.preferences.addons[ADDON].preferences
 
 
-def program() -> str:
-    """The backend's program as an absolute path, or "" to look for it."""
-    return bpy.path.abspath(get().backend_program)
+def icon(name: str) -> str:
+    """What a backend is shown with: a name of the list, or "" for this computer's own."""
+    item = get().saved.get(name)
+    return "DESKTOP" if item is None else "CONSOLE" if item.program else "NETWORK_DRIVE"
 
 
 def home() -> Path:
     """The folder of the chosen backend: with a local one of all its work, with a remote one of its keys."""
-    if get().chosen in get().remotes:
-        return remote_home(get().chosen)
-    return local_home()
+    return saved_home(get().chosen) if get().chosen in get().saved else local_home()
 
 
-def remote_home(name: str) -> Path:
-    """The folder of a remote backend's address and keys."""
+def program(of: Path) -> str:
+    """The program of the backend with this home folder, as an absolute path, or "" to look for it."""
+    mine = get()
+    item = next((item for item in mine.saved if item.program and saved_home(item.name) == of), None)
+    return bpy.path.abspath(item.program if item else mine.backend_program)
+
+
+def saved_home(name: str) -> Path:
+    """The folder of a saved backend: each has its own, for two versions may not understand each other's work."""
     folder = hashlib.sha256(name.encode()).hexdigest()[:16]  # a name may hold what a path must not
+    item = get().saved.get(name)
+    if item is not None and item.program:
+        return local_home() / "backends" / folder
     return Path(bpy.utils.extension_path_user(ADDON, path="remotes", create=True)) / folder
+
+
+def save(name: str, program: str = "") -> None:
+    """Add a backend to the list, and choose it. Blender saves its preferences when it quits, if it may."""
+    item = get().saved.add()
+    item.name, item.program = name, program
+    get().chosen = name
+    bpy.context.preferences.is_dirty = True
+
+
+def forget(name: str) -> None:
+    """Take a backend off the list, with its keys; the work of a local one stays."""
+    (saved_home(name) / "connection.json").unlink(missing_ok=True)
+    get().saved.remove(get().saved.find(name))
+    get().chosen = ""
+    bpy.context.preferences.is_dirty = True
 
 
 def local_home() -> Path:
@@ -86,10 +121,10 @@ def local_home() -> Path:
 
 
 def register() -> None:
-    bpy.utils.register_class(MILO_PG_remote)
+    bpy.utils.register_class(MILO_PG_backend)
     bpy.utils.register_class(MILO_AP_preferences)
 
 
 def unregister() -> None:
     bpy.utils.unregister_class(MILO_AP_preferences)
-    bpy.utils.unregister_class(MILO_PG_remote)
+    bpy.utils.unregister_class(MILO_PG_backend)

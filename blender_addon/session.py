@@ -20,11 +20,12 @@ from typing import Any
 import bpy
 
 from . import preferences
-from .connection.backend import READY, STARTING, Backend
+from .connection.backend import READY, STARTING, STOPPED, Backend
 from .connection.job_start import JobStart, Reconstruction
 from .connection.problems import NoBackend, Problem
 from .connection.watch import Watch
 from .job_list import JobList
+from .pair_work import PairWork
 from .photo_work import PhotoWork
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
 from .refresh import Refresh
@@ -46,6 +47,7 @@ class Session:
         self.problem: Problem | None = None  # of the last thing the user asked for
         self.photos = PhotoWork(self)
         self.job_list = JobList(self)
+        self.pairing = PairWork(self)
         self.others: list[Watch] = []  # of earlier jobs that are not finished, while a newer one is followed
         self.refresh = Refresh()
         self._scene_name = ""
@@ -68,7 +70,7 @@ class Session:
         if self.starting or (self._wanted and self.backend.state == STARTING and not self.photos.waits_for_backend):
             return "starting"
         info = self.job_info
-        if info and info.state in ACTIVE and self.backend.state != READY:
+        if info and info.state in ACTIVE and not (self.backend.state == READY and self._reaches_job):
             return "interrupted"
         return info.state if info else ""
 
@@ -103,6 +105,15 @@ class Session:
             return Problem(info.error, info.hint)
         return None
 
+    @property
+    def _reaches_job(self) -> bool:
+        return self.watch.client is self.backend.client
+
+    def with_another_backend(self, scene: bpy.types.Scene) -> bool:
+        """Whether a scene's job is not with the backend that is in use now."""
+        home = scene.milo.backend_home
+        return bool(home) and self.backend.state != STOPPED and Path(home) != self.backend.home
+
     def has_all_of(self, scene: bpy.types.Scene) -> bool:
         """Whether a scene's job is finished and its mesh is in the .blend: nothing to resume, even after reopening."""
         obj = mesh_object.find(scene.milo.job)
@@ -113,7 +124,8 @@ class Session:
     def start_backend(self, home: Path | None = None) -> None:
         """Find or start the local backend. Raises Problem."""
         self.problem = None
-        self.backend.start(preferences.program(), home or preferences.home(), preferences.get().outlives)
+        home = home or preferences.home()
+        self.backend.start(preferences.program(home), home, preferences.get().outlives)
 
     def stop_backend(self) -> None:
         self._wanted = None
@@ -228,6 +240,7 @@ class Session:
         self._take_replies(end)
         busy_with_photos = self.photos.step()
         self.job_list.step()
+        busy_pairing = self.pairing.step()
         self._step_others(end)
         if self.watch:
             self._rebind()
@@ -241,6 +254,7 @@ class Session:
             or self.refresh.transferring
             or self.others
             or busy_with_photos
+            or busy_pairing
             or (self.watch and not self.watch.complete)
         )
 
@@ -263,7 +277,7 @@ class Session:
         self._wanted = action
         if self.backend.state != READY:
             try:
-                self.backend.start(preferences.program(), home or preferences.home(), preferences.get().outlives)
+                self.start_backend(home)
             except Problem:
                 self._wanted = None
                 raise
@@ -324,9 +338,10 @@ class Session:
 
     def _rebind(self) -> None:
         """Keep the watch on the present connection (there may be a new backend) and on the user's choices."""
-        if self.backend.state == READY and self.watch.client is not self.backend.client:
-            self.follow(self.watch.job)
         scene = self._scene_of(self.watch.job)
+        elsewhere = scene is not None and self.with_another_backend(scene)
+        if self.backend.state == READY and not self._reaches_job and not elsewhere:
+            self.follow(self.watch.job)
         if scene:
             self.watch.live, self.watch.max_triangles = scene.milo.live_mesh, scene.milo.max_triangles
             self.watch.interval_s = scene.milo.refresh_s

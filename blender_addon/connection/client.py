@@ -163,8 +163,7 @@ class Client:
         elif event == zmq.EVENT_HANDSHAKE_FAILED_AUTH:
             self._give_up(
                 WrongKey(
-                    f"The backend at {self.endpoint.address} does not know this Blender's key.",
-                    "Stop that backend and start it again from here, so that it writes a new connection file.",
+                    f"The backend at {self.endpoint.address} does not know this Blender's key.", self._new_keys()
                 )
             )
         elif event in (zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL, zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL):
@@ -172,8 +171,8 @@ class Client:
             if self._failed_handshakes >= HANDSHAKES_BEFORE_WRONG_KEY:
                 self._give_up(
                     WrongKey(
-                        f"Whoever listens at {self.endpoint.address} is not the backend of the connection file.",
-                        "Stop that backend and start it again from here, so that it writes a new connection file.",
+                        f"Whoever listens at {self.endpoint.address} is not the backend that was saved.",
+                        self._new_keys(),
                     )
                 )
         elif event == zmq.EVENT_DISCONNECTED and self.state == READY:
@@ -183,6 +182,12 @@ class Client:
             self._fail_asked(self.problem)
         elif event == zmq.EVENT_CONNECT_RETRIED and self.state == CONNECTING and not self._failed_handshakes:
             self.problem = NoBackend(f"Nobody answers at {self.endpoint.address}.", "Start the backend.")
+
+    def _new_keys(self) -> str:
+        """What to do about keys that do not fit."""
+        if self.endpoint.remote:
+            return "Forget that backend, and pair with it again."
+        return "Stop that backend and start it again from here, so that it writes a new connection file."
 
     def _hello(self, dealer: zmq.Socket) -> None:
         self._hello_id, self._hello_at = next(self._ids), float("inf")

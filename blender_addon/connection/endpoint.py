@@ -45,11 +45,6 @@ def read_endpoint(home: Path) -> Endpoint:
         raise NoBackend("No backend is running.", "Start the backend.") from None
     except OSError as error:
         raise Problem(f"{path} cannot be read: {error}.", "Remove the file and start the backend again.") from error
-    return _parsed(text, path)
-
-
-def _parsed(text: str, path: Path | str) -> Endpoint:
-    """The endpoint of a connection file's text; `path` is what messages call it."""
     try:
         content = json.loads(text)
     except ValueError as error:
@@ -80,31 +75,12 @@ def _key(value: str) -> str:
     return value
 
 
-def save_remote(home: Path, pairing: str, address: str) -> None:
-    """Keep what it takes to reach a backend on another computer in `home`, for this user only.
-
-    Args:
-        pairing: path of a copy of its connection file, or the text of it.
-        address: "host:port" as this computer sees it.
-
-    Raises:
-        Problem: one of them is not what it should be.
-    """
-    address = address.strip().removeprefix("tcp://")
-    if not re.fullmatch(r"(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+):\d{1,5}", address):
-        raise Problem(f'"{address}" is no address.', "Write host:port, for example gpu.example.org:5555.")
-    pairing = pairing.strip()
-    if pairing.startswith("{"):
-        endpoint = _parsed(pairing, "The pasted text")
-    elif Path(pairing).is_file():
-        endpoint = _parsed(Path(pairing).read_text(encoding="utf-8", errors="replace"), pairing)
-    else:
-        raise Problem(f"There is no file {pairing or 'chosen'}.", "Copy connection.json from the other computer.")
-    content = asdict(endpoint) | {"format": FORMAT, "address": f"tcp://{address}", "pid": 0, "remote": True}
+def save_remote(home: Path, endpoint: Endpoint) -> None:
+    """Keep what it takes to reach a backend on another computer in `home`, for this user only."""
     home.mkdir(parents=True, exist_ok=True)
     part = home / f"{FILE_NAME}.part"
     part.touch(0o600)
-    part.write_text(json.dumps(content), encoding="utf-8")
+    part.write_text(json.dumps(asdict(endpoint) | {"format": FORMAT}), encoding="utf-8")
     part.replace(home / FILE_NAME)
 
 

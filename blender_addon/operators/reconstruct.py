@@ -124,6 +124,8 @@ def resume_blocked_by(context: bpy.types.Context) -> str:
         return "This scene has no reconstruction"
     if now.has_all_of(context.scene):
         return "The reconstruction is finished"
+    if now.with_another_backend(context.scene):
+        return "The reconstruction is with another backend: stop or disconnect this one first"
     if now.job_state in session.RESUMABLE or now.backend.state != READY:
         return ""
     return "The reconstruction is not paused"

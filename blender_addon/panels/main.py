@@ -8,12 +8,9 @@ from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout
 
 from .. import session
-from ..connection.backend import READY, STOPPED
 from ..scene import cameras, mesh_object
-from . import photos, words
+from . import backend, photos, words
 from .look import MiloPanel, draw_text
-
-BACKEND_ICON = {"stopped": "UNLINKED", "starting": "SORTTIME", "ready": "LINKED", "stopping": "SORTTIME"}
 
 
 class MILO_PT_main(MiloPanel, Panel):
@@ -25,7 +22,7 @@ class MILO_PT_main(MiloPanel, Panel):
 
     def draw(self, context: Context) -> None:
         layout, now, choices = self.layout, session.current(), context.scene.milo
-        draw_backend(layout, now)
+        backend.draw_backend(layout, context, now)
 
         column = layout.column()
         column.enabled = now.job_state != "starting"
@@ -42,17 +39,6 @@ class MILO_PT_main(MiloPanel, Panel):
         draw_buttons(layout, now)
         draw_progress(layout, context, now)
         draw_trouble(layout, context, now)
-
-
-def draw_backend(layout: UILayout, now: session.Session) -> None:
-    state = now.backend.state
-    row = layout.split(factor=0.7)
-    words_for_it = now.backend.device if state == READY and now.backend.device else iface_(state)
-    row.label(text=iface_("Backend: {}").format(words_for_it), icon=BACKEND_ICON[state])
-    if state == STOPPED:
-        row.operator("milo.start_backend", text="Start")
-    else:
-        row.operator("milo.stop_backend", text="Disconnect" if now.backend.remote else "Stop")
 
 
 def draw_buttons(layout: UILayout, now: session.Session) -> None:

@@ -1,19 +1,38 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A menu with everything, in the 3D View's Object menu: the search (F3) finds what menus hold."""
+"""Menus: of the backends; and one with everything, in the 3D View's Object menu, where the search (F3) finds it."""
 
 from __future__ import annotations
 
 import bpy
 from bpy.types import Context, Menu
 
+from .. import preferences
+
 GROUPS = (
-    ("start_backend", "stop_backend", "show_log"),
+    ("start_backend", "stop_backend", "show_log", "pair", "add_backend", "copy_install_command"),
     ("check_photos", "align", "cancel_photos", "set_scale", "add_region"),
     ("reconstruct", "pause", "resume", "cancel"),
     ("freeze", "render_splats", "save_animation"),
     ("add_armature", "bind", "test_pose", "add_wave", "add_turntable"),
     ("help",),
 )
+
+
+class MILO_MT_backends(Menu):
+    """Which backend to use."""
+
+    bl_idname = "MILO_MT_backends"
+    bl_label = "Backends"
+
+    def draw(self, context: Context) -> None:
+        layout, mine = self.layout, preferences.get()
+        for name in ("", *(item.name for item in mine.saved)):
+            shown, icon = name or preferences.THIS_COMPUTER, preferences.icon(name)
+            layout.operator("milo.use_backend", text=shown, icon=icon, translate=not name).name = name
+        layout.separator()
+        layout.operator("milo.add_backend", icon="ADD")
+        layout.operator("milo.pair", icon="NETWORK_DRIVE")
+        layout.operator("milo.forget_backend", icon="REMOVE")
 
 
 class MILO_MT_all(Menu):
@@ -41,4 +60,4 @@ def unregister() -> None:
     bpy.types.VIEW3D_MT_object.remove(draw_in_object_menu)
 
 
-CLASSES = (MILO_MT_all,)
+CLASSES = (MILO_MT_backends, MILO_MT_all)
