@@ -27,7 +27,8 @@ def test_zip_holds_the_extension_and_its_wheels(build_addon, addon_zip):
         names = archive.namelist()
         manifest = tomllib.loads(archive.read("blender_manifest.toml").decode())
     assert manifest["id"] == "milo" and manifest["version"] == build_addon.product_version()
-    assert manifest["blender_version_min"] == "4.2.13" and set(manifest["permissions"]) == {"network", "files"}
+    assert manifest["blender_version_min"] == "4.2.13"
+    assert set(manifest["permissions"]) == {"network", "files", "clipboard"}
     assert {"__init__.py", "protocol/messages.py", "LICENSES/GPL-3.0-or-later.txt"} <= set(names)
     assert sorted(manifest["wheels"]) == sorted(f"./{name}" for name in names if name.endswith(".whl"))
     assert manifest["platforms"] == [build_addon.current_platform()]
