@@ -14,7 +14,7 @@ import bpy
 import numpy as np
 
 from . import nearest, rig
-from .carry import write_weights
+from .carry import in_steps
 from .mesh_object import write_geometry
 
 VOXELS = 96  # along the longest side of the closed copy
@@ -52,12 +52,13 @@ def bind(context: bpy.types.Context, obj: bpy.types.Object, armature: bpy.types.
     face, shares = nearest.on_surface(light, light_faces, verts)
     whole = strongest(np.einsum("pk,pkg->pg", shares, weights[light_faces[face]]))
     missing = np.einsum("pk,pk->p", shares, unseen[light_faces[face]].astype(np.float32))
-    for name in names:
+    for name, column in zip(names, whole.T):
         old = obj.vertex_groups.get(name)
         if old is not None:
             obj.vertex_groups.remove(old)
-        obj.vertex_groups.new(name=name)
-    write_weights(obj, [(name, False) for name in names], whole)
+        group = obj.vertex_groups.new(name=name)
+        for weight, members in in_steps(column):
+            group.add(members, weight, "REPLACE")
     rig.follow(obj, armature)
     rig.hang_on(obj, armature)
     return float(missing.mean())
