@@ -177,6 +177,7 @@ class ExtractConfig:
 
     method: Literal["learned", "depth_fusion", "integration", "tsdf", "dtu"] = "learned"   # see docs
     rasterizer: Literal["model", "radegs", "gof"] = "model"   # model: as in training (the reference: always gof)
+    low_pass: float = 0.0             # pixels^2 by which Gaussians are wider in each picture; 3DGS: 0.3
     max_points: int = 0               # Delaunay sites at most; 0 = mesh.max_points
     init: Literal["learned", "depth_fusion", "integration"] = "learned"   # field that the refinement starts from
     refine_iters: int = 1000          # 0 = extract at once

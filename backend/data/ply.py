@@ -125,6 +125,15 @@ def read_splats(path: str | Path) -> SplatColumns:
     )
 
 
+def has_filter(path: str | Path) -> bool:
+    """Whether a splat file has the column of the 3D filter.
+
+    Raises:
+        PlyError: the file is missing or damaged.
+    """
+    return "filter_3D" in _read(Path(path))["vertex"].data.dtype.names
+
+
 def write_mesh(path: str | Path, verts: np.ndarray, faces: np.ndarray, colors: np.ndarray | None = None) -> None:
     """Write a triangle mesh as a binary PLY.
 

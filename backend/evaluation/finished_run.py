@@ -53,14 +53,14 @@ class FinishedRun:
 
     @property
     def scale(self) -> SceneScale:
-        """Clip ranges, world units."""
-        return scene_scale(self.config, self.scene.extent)
+        """How the run is drawn."""
+        return scene_scale(self.config, self.scene.extent)._replace(low_pass=self.config.extract.low_pass)
 
     def splat_image(self, view: View, background: Tensor | None = None) -> Tensor:
         """The splats as `view` sees them over `background` [3] (that of the run if None): [3, H, W] in [0, 1]."""
         camera, background = view.camera, self.background if background is None else background
         return render_view(self.splats, camera.viewmat, camera.K, camera.size, background,
-                           near=self.scale.splat_near, rasterizer=self.scale.rasterizer).image
+                           **self.scale.drawing).image
 
 
 def open_run(path: str | Path, scene: str | Path | None = None, device: str | torch.device = "cpu") -> FinishedRun:
@@ -77,7 +77,7 @@ def open_run(path: str | Path, scene: str | Path | None = None, device: str | to
     path = Path(path)
     splats, mesh = latest_splats(path), path / "mesh.ply"
     if splats is not None and not (path / "config.json").is_file():
-        config, scene = configuration_of_folder(path, None if scene is None else Path(scene))
+        config, scene = configuration_of_folder(path, splats, None if scene is None else Path(scene))
         if scene.is_file():
             raise SceneError(path, "the photos of its scene are not there", "Give the scene's folder with --scene")
         mesh = next((path / name for name in MESHES if (path / name).is_file()), None)

@@ -106,8 +106,7 @@ class _Depths:
         if index in self.kept:
             return self.kept[index]
         view, settings = self.views[index], self.settings
-        rendered = render_geometry(self.splats, view.camera, near=self.scale.splat_near,
-                                   rasterizer=self.scale.rasterizer)
+        rendered = render_geometry(self.splats, view.camera, **self.scale.drawing)
         depth = torch.lerp(rendered.expected_depth, rendered.median_depth, settings.median_share)
         counts = (rendered.median_depth > 0) & (depth <= self.depth_max) & (rendered.alpha >= settings.min_alpha)
         if view.mask is not None:

@@ -27,8 +27,7 @@ class DepthMaps:
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, Tensor]:
         if index in self.kept:
             return self.kept[index]
-        rendered = render_geometry(self.splats, self.views[index].camera, near=self.scale.splat_near,
-                                   rasterizer=self.scale.rasterizer)
+        rendered = render_geometry(self.splats, self.views[index].camera, **self.scale.drawing)
         maps = rendered.expected_depth, rendered.median_depth, rendered.radii > 0
         if self.keep:
             self.kept[index] = maps

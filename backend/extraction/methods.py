@@ -26,13 +26,14 @@ def mesh_of(splats: Splats, logits: Tensor, views: Sequence, config, scale: Scen
         logits: [N, 9] occupancy logits, base + shift; 0 where nothing was learned.
         views: training views with photos.
         config: the whole configuration.
-        scale: of the scene; extract.rasterizer may name another rasteriser.
+        scale: of the scene; extract.rasterizer may name another rasteriser, extract.low_pass says how wide to draw.
         generator: draws, where a method draws.
 
     Yields:
         ExtractSteps, then one ColoredMesh.
     """
     method = config.extract.method
+    scale = scale._replace(low_pass=config.extract.low_pass)
     if config.extract.rasterizer != "model":
         scale = scale._replace(rasterizer=config.extract.rasterizer)
     if method == "learned":

@@ -13,12 +13,16 @@ from torch import Tensor
 from milo.backend.config import Config, load_config, with_overrides
 from milo.backend.data.errors import SceneError
 from milo.backend.data.images import target_size
+from milo.backend.data.ply import has_filter
 from milo.backend.data.runs import config_of, require_run, scene_of
 from milo.backend.data.scene import View, camera_extent, load_scene
 from milo.backend.data.splat_folder import latest_splats, read_arguments, read_cameras
 from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.scale import SceneScale, scene_scale
 from milo.backend.rendering.splats import Splats, render_view
+
+
+LOW_PASS_3DGS = 0.3   # pixels^2; what 3DGS adds to every Gaussian in a picture
 
 
 class Source(NamedTuple):
@@ -47,10 +51,10 @@ def open_source(path: str | Path, scene: str | Path | None = None, overrides: It
         if scene is None:
             raise SceneError(path, "splats alone do not say where the cameras are",
                              "Give the scene's folder, or a cameras.json of 3DGS, with --scene")
-        config = load_config([], {"data.holdout": False})
+        config = load_config([], {"data.holdout": False, "extract.low_pass": low_pass_of(path)})
         output = path.with_name(f"{path.stem}_mesh.ply")
     elif splats is not None and not (path / "config.json").is_file():
-        config, scene = configuration_of_folder(path, scene)
+        config, scene = configuration_of_folder(path, splats, scene)
         path, output = splats, path / "mesh.ply"
     else:
         require_run(path, "splats.ply")
@@ -70,11 +74,17 @@ def open_source(path: str | Path, scene: str | Path | None = None, overrides: It
     return Source(activated, logits, views, config, scene_scale(config, extent), output)
 
 
-def configuration_of_folder(path: Path, scene: Path | None) -> tuple[Config, Path]:
+def low_pass_of(splats: Path) -> float:
+    """How Gaussians of others are drawn: those without a 3D filter have been trained with 3DGS's filter of pictures."""
+    return 0.0 if has_filter(splats) else LOW_PASS_3DGS
+
+
+def configuration_of_folder(path: Path, splats: Path, scene: Path | None) -> tuple[Config, Path]:
     """Configuration and scene of a folder of 3DGS; the scene is its cameras.json where the photos are gone."""
     arguments = read_arguments(path)
     settings = {"data.holdout": bool(arguments.get("eval", False)),
-                "data.white_background": bool(arguments.get("white_background", False))}
+                "data.white_background": bool(arguments.get("white_background", False)),
+                "extract.low_pass": low_pass_of(splats)}
     settings |= {f"data.{name}": arguments[name] for name in ("images", "resolution") if name in arguments}
     config = load_config([], settings)
     if scene is None:
@@ -87,13 +97,12 @@ def _without_photos(path: Path, splats: Splats, config: Config) -> tuple[list[Vi
     """The views of a cameras.json, which the splats themselves take the place of photos in; and their extent."""
     cameras = read_cameras(path)
     extent = camera_extent(cameras)
-    scale = scene_scale(config, extent)
+    scale = scene_scale(config, extent)._replace(low_pass=config.extract.low_pass)
     device = splats.means.device
     views = []
     for uid, camera in enumerate(cameras):
         size = target_size(camera.width, camera.height, config.data.resolution, config.data.max_width)
         camera = camera.resized(*size).to(device)
-        picture = render_view(splats, camera.viewmat, camera.K, camera.size, near=scale.splat_near,
-                              rasterizer=scale.rasterizer).image
+        picture = render_view(splats, camera.viewmat, camera.K, camera.size, **scale.drawing).image
         views.append(View(camera, uid, (picture * 255).round().to(torch.uint8).permute(1, 2, 0)))
     return views, extent

@@ -47,8 +47,7 @@ def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: 
 def median_depths(splats: Splats, views: Sequence, scale: SceneScale) -> Iterator[Tensor]:
     """The Gaussians' median depth [H, W] in each view, rendered one at a time."""
     for view in views:
-        yield render_geometry(splats, view.camera, near=scale.splat_near,
-                              rasterizer=scale.rasterizer).median_depth
+        yield render_geometry(splats, view.camera, **scale.drawing).median_depth
 
 
 @torch.no_grad()

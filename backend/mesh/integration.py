@@ -49,7 +49,7 @@ def integrated_sdf(points: Tensor, splats: Splats, views: Sequence, scale: Scene
 def _shown(points: Tensor, splats: Splats, view, scale: SceneScale) -> Tensor:
     """[P] bool: the view shows something where the point is."""
     camera = view.camera
-    alpha = render_geometry(splats, camera, near=scale.splat_near).alpha
+    alpha = render_geometry(splats, camera, **scale.drawing).alpha
     if view.mask is not None:
         alpha = alpha * (view.mask.to(alpha.device, alpha.dtype) / 255)
     inner = points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]

@@ -15,6 +15,12 @@ class SceneScale(NamedTuple):
     mesh_far: float     # ... and not judged beyond this
     truncation: float   # of depth fusion
     rasterizer: str = "radegs"   # or "gof": draws the Gaussians' colours, depths and normals
+    low_pass: float = 0.0        # pixels^2 by which the Gaussians are wider in each picture, as those of 3DGS are
+
+    @property
+    def drawing(self) -> dict[str, float | str]:
+        """Keywords of `render_geometry` and `render_view`."""
+        return {"near": self.splat_near, "rasterizer": self.rasterizer, "low_pass": self.low_pass}
 
 
 def scene_scale(config, extent: float) -> SceneScale:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
-from milo.backend.config import DataConfig
+from milo.backend.config import DataConfig, with_overrides
 from milo.backend.data.cameras import Camera
 from milo.backend.data.colmap import read_points
 from milo.backend.data.errors import SceneError
@@ -18,7 +19,9 @@ from milo.backend.data.scene import load_scene
 from milo.backend.data.splat_folder import camera_records
 from milo.backend.evaluation.finished_run import open_run
 from milo.backend.extraction.extract import ExtractionStopped, extract
+from milo.backend.extraction.methods import mesh_of
 from milo.backend.extraction.source import open_source
+from milo.backend.rendering.splats import render_view
 
 SUZANNE = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
 SMALL = ["data.max_width=60", "extract.method=depth_fusion", "extract.binary_steps=1"]
@@ -77,6 +80,39 @@ def test_a_folder_of_the_reference_is_evaluated(folder):
     (folder / "cfg_args").unlink()
     with pytest.raises(SceneError, match="photos of its scene"):
         open_run(folder)
+
+
+def test_splats_without_a_3d_filter_are_drawn_as_3dgs_draws_them(tmp_path, folder):
+    """Unless one says that they were made otherwise; those of the reference have the filter."""
+    write_splat_file(tmp_path / "cat.ply")
+    for settings, low_pass in (([], 0.3), (["extract.low_pass=0.1"], 0.1)):
+        source = open_source(tmp_path / "cat.ply", folder / "cameras.json", [*SMALL, *settings])
+        assert source.config.extract.low_pass == low_pass
+    assert open_source(folder, overrides=SMALL).config.extract.low_pass == 0
+
+    place = folder / "point_cloud" / "iteration_18000" / "point_cloud.ply"
+    extract(folder, folder / "mesh.ply", [*SMALL, "extract.max_points=9000"])
+    with_filter = open_run(folder)
+    write_splat_file(place)
+    without = open_run(folder)
+    assert (with_filter.scale.low_pass, without.scale.low_pass) == (0, 0.3)
+    view = without.scene.test[0]
+    plain, wider = (render_view(without.splats, view.camera.viewmat, view.camera.K, view.camera.size,
+                                near=without.scale.splat_near, low_pass=low_pass).image for low_pass in (0, 0.3))
+    assert torch.equal(without.splat_image(view), wider) and not torch.equal(plain, wider)
+
+
+def test_depths_that_are_fused_are_of_the_wider_splats(ball):
+    """A ball of dots far below a pixel has a mesh only if they are drawn as wide as they were trained."""
+    dots = ball.splats._replace(scales=torch.full_like(ball.splats.scales, 2e-3))
+    for method in ("depth_fusion", "tsdf"):
+        vertices = []
+        for low_pass in (0.0, 1.0):
+            config = with_overrides(ball.config, [f"extract.method={method}", f"extract.low_pass={low_pass}",
+                                                  "tsdf.resolution=70", "extract.binary_steps=1"])
+            *_, mesh = mesh_of(dots, torch.zeros(600, 9), ball.views, config, ball.scale, torch.Generator())
+            vertices.append(len(mesh.verts))
+        assert vertices[1] > 5 * vertices[0] and vertices[1] > 2000, method
 
 
 def test_without_photos_the_splats_give_the_colours(folder):
