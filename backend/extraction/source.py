@@ -21,7 +21,6 @@ from milo.backend.gaussians.files import load_gaussians
 from milo.backend.rendering.scale import SceneScale, scene_scale
 from milo.backend.rendering.splats import Splats, render_view
 
-
 LOW_PASS_3DGS = 0.3   # pixels^2; what 3DGS adds to every Gaussian in a picture
 
 
