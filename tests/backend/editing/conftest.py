@@ -137,3 +137,34 @@ def covariances(splats):
 
 def psnr(a, b):
     return float(-10 * torch.log10(((a - b) ** 2).mean().clamp_min(1e-12)))
+
+
+def bend(points, radius=2.0):
+    """The bar around a circle in the x-z plane: where points come to lie, and the Jacobian there."""
+    x, y, z = points.unbind(1)
+    angle, r = x / radius, radius - z
+    moved = torch.stack([r * angle.sin(), y, radius - r * angle.cos()], 1)
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    J = torch.stack([r / radius * angle.cos(), zero, -angle.sin(), zero, one, zero, r / radius * angle.sin(), zero,
+                     angle.cos()], 1).reshape(-1, 3, 3)
+    return moved, J
+
+
+def placed(splats, means, J):
+    """Gaussians put by hand where a map with the Jacobians J [N, 3, 3] puts them: covariances, harmonics and all."""
+    from milo.backend.editing.harmonics import turn_harmonics
+    from milo.backend.editing.linear_maps import to_quats
+
+    lengths, frames = torch.linalg.eigh(J.double() @ covariances(splats) @ J.double().transpose(1, 2))
+    frames = frames * torch.linalg.det(frames).sign()[:, None, None]
+    U, _, V = torch.linalg.svd(J)
+    return splats._replace(means=means, scales=lengths.clamp_min(1e-12).sqrt().float(), quats=to_quats(frames).float(),
+                           sh_rest=turn_harmonics(splats.sh_rest, U @ V, splats.sh_degree))
+
+
+def bar_of_gaussians():
+    """(verts, faces, splats) of the bar; none beyond its ends."""
+    verts, faces = bar()
+    splats = scatter(verts, faces, 3000, off=0.01, size=0.03)
+    inside = splats.means[:, 0].abs() < 1.9
+    return verts, faces, type(splats)(*(v[inside] if isinstance(v, torch.Tensor) else v for v in splats))

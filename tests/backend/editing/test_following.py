@@ -15,9 +15,11 @@ from .conftest import (
     DEVICES,
     SIZE,
     K,
-    bar,
+    bar_of_gaussians,
+    bend,
     covariances,
     look_at,
+    placed,
     pose_of,
     psnr,
     rotation,
@@ -100,23 +102,9 @@ def test_harmonics_turn_exactly():
             (Q.transpose(1, 2) @ where[..., None])[..., 0], bright, coefficients[:, :count], degree, eye))
 
 
-def bend(points, radius=2.0):
-    """The bar around a circle in the x-z plane: where points come to lie, and the Jacobian there."""
-    x, y, z = points.unbind(1)
-    angle, r = x / radius, radius - z
-    moved = torch.stack([r * angle.sin(), y, radius - r * angle.cos()], 1)
-    zero, one = torch.zeros_like(x), torch.ones_like(x)
-    J = torch.stack([r / radius * angle.cos(), zero, -angle.sin(), zero, one, zero, r / radius * angle.sin(), zero,
-                     angle.cos()], 1).reshape(-1, 3, 3)
-    return moved, J
-
-
 @pytest.mark.parametrize("device", DEVICES)
 def test_a_bent_bar_matches_gaussians_placed_analytically(device):
-    verts, faces = bar()
-    splats = scatter(verts, faces, 3000, off=0.01, size=0.03)
-    inside = splats.means[:, 0].abs() < 1.9
-    splats = type(splats)(*(v[inside] if isinstance(v, torch.Tensor) else v for v in splats))
+    verts, faces, splats = bar_of_gaussians()
     source = Source.of(splats, verts, faces)
     surface, rest = surface_of(verts, faces)
     posed = Follower({1: source}, surface, rest, device, normal_stretch="thickness").pose(
@@ -128,16 +116,8 @@ def test_a_bent_bar_matches_gaussians_placed_analytically(device):
     expected = J.double() @ covariances(splats) @ J.double().transpose(1, 2)
     error = (covariances(ours) * unit**2 - expected).norm(dim=(1, 2)) / expected.norm(dim=(1, 2))
     assert error.median() < 0.01 and error.quantile(0.99) < 0.1
-    axes = J @ torch.eye(3)
-    U, _, V = torch.linalg.svd(axes)
     camera = look_at((0.5, -6.0, 2.0), (0, 0, 0.6)).to(device)
-    there = Follower({1: source}, surface, rest).pose(rest).splats
-    lengths, frames = torch.linalg.eigh(expected)
-    frames = frames * torch.linalg.det(frames).sign()[:, None, None]
-    from milo.backend.editing.linear_maps import to_quats
-
-    truth = there._replace(means=means, scales=lengths.clamp_min(1e-12).sqrt().float(), quats=to_quats(frames).float(),
-                           sh_rest=turn_harmonics(splats.sh_rest, U @ V, 3)).to(device)
+    truth = placed(splats, means, J).to(device)
     assert psnr(posed.picture(camera, K.to(device), SIZE).image, render_view(truth, camera, K.to(device), SIZE).image
                 ) > 35
 

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Deform a mesh in all ways and save each as an animation of one frame: run by test_splats_follow.py.
 
-    deform_meshes.py ROOM: reads ROOM/mesh.npz (verts, faces), writes ROOM/<case>.npz
+    deform_meshes.py ROOM: reads ROOM/given.npz (verts and faces of a ball, bar_verts and bar_faces, similarity [4, 4],
+    and for the bent bar bone_places [B, 4, 4]), writes ROOM/<case>.npz
 """
 
 import math
@@ -15,11 +16,11 @@ from mathutils import Matrix
 import addon_utils  # isort: skip  (there once bpy is)
 
 room = Path(sys.argv[1])
-given = np.load(room / "mesh.npz")
+given = np.load(room / "given.npz")
 MODULE = "bl_ext.user_default.milo"
 
 
-def begin():
+def begin(what=""):
     """A scene with the finished mesh of job-1 and a camera."""
     bpy.ops.wm.read_factory_settings(use_empty=True)
     addon_utils.enable(MODULE, default_set=True)
@@ -27,11 +28,12 @@ def begin():
 
     scene = bpy.context.scene
     obj = mesh_object.create("job-1", "thing", scene)
-    mesh_object.replace(obj, given["verts"], given["faces"], np.zeros((len(given["verts"]), 3), np.uint8))
+    verts, faces = given[what + "verts"], given[what + "faces"]
+    mesh_object.replace(obj, verts, faces, np.zeros((len(verts), 3), np.uint8))
     surface.write_rest(obj, "job-1", scene)
     scene.milo.job = "job-1"
     camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    camera.matrix_world = Matrix.Translation((0.5, -8, 0)) @ Matrix.Rotation(math.pi / 2, 4, "X")
+    camera.matrix_world = Matrix.Translation((0.9, -7, 0)) @ Matrix.Rotation(math.pi / 2, 4, "X")
     scene.collection.objects.link(camera)
     scene.camera = camera
     scene.render.resolution_x, scene.render.resolution_y = 192, 144
@@ -66,28 +68,37 @@ modifier("DECIMATE", ratio=0.5)
 save("decimate")
 modifier("SOLIDIFY", thickness=0.1)
 save("solidify")
-modifier("ARRAY", count=2, use_relative_offset=False, use_constant_offset=True, constant_offset_displace=(2.5, 0, 0))
+modifier("ARRAY", count=2, use_relative_offset=False, use_constant_offset=True, constant_offset_displace=(2.3, 0, 0))
 save("array")
 
 scene, obj = begin()
-obj.matrix_world = Matrix.LocRotScale((0.3, 0.2, -0.1), Matrix.Rotation(math.radians(137), 3, "Z"), (1.3,) * 3)
+obj.matrix_world = Matrix(given["similarity"].tolist())
 bpy.context.view_layer.update()
 save("object")
 bpy.ops.object.transform_apply(location=True, rotation=True, scale=True)
 assert obj.matrix_world == Matrix.Identity(4)
 save("applied")
 
+
+
+def armature(scene, obj, bones):
+    """An armature of (name, head, tail), unconnected, that deforms obj."""
+    rig = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))
+    scene.collection.objects.link(rig)
+    obj.select_set(False)
+    select(rig)
+    bpy.ops.object.mode_set(mode="EDIT")
+    for name, head, tail in bones:
+        bone = rig.data.edit_bones.new(name)
+        bone.head, bone.tail = head, tail
+    bpy.ops.object.mode_set(mode="OBJECT")
+    obj.modifiers.new("rig", "ARMATURE").object = rig
+    return rig
+
+
 scene, obj = begin()
-rig = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))
-scene.collection.objects.link(rig)
-obj.select_set(False)
-select(rig)
-bpy.ops.object.mode_set(mode="EDIT")
-bone = rig.data.edit_bones.new("bone")
-bone.head, bone.tail = (0, 0, 0), (0, 0, 1)
-bpy.ops.object.mode_set(mode="OBJECT")
+rig = armature(scene, obj, [("bone", (0, 0, 0), (0, 0, 1))])
 obj.vertex_groups.new(name="bone").add(range(len(obj.data.vertices)), 1.0, "REPLACE")
-obj.modifiers.new("rig", "ARMATURE").object = rig
 pose = rig.pose.bones["bone"]
 pose.rotation_mode = "XYZ"
 bpy.context.preferences.edit.keyframe_new_interpolation_type = "LINEAR"
@@ -98,6 +109,20 @@ scene.frame_start, scene.frame_end, scene.frame_step = 1, 11, 5
 scene.frame_set(3)
 save("armature")
 assert scene.frame_current == 3
+
+scene, obj = begin("bar_")
+x, places = given["bar_verts"][:, 0], given["bone_places"]
+centres = np.linspace(x.min(), x.max(), len(places))
+names = [f"bone{number}" for number in range(len(places))]
+rig = armature(scene, obj, [(name, (at, 0, 0), (at + 0.05, 0, 0)) for name, at in zip(names, centres)])
+for name, at, place in zip(names, centres, places):           # each vertex is shared by the two bones beside it
+    weight = np.clip(1 - np.abs(x - at) / (centres[1] - centres[0]), 0, 1)
+    group = obj.vertex_groups.new(name=name)
+    for vertex in np.flatnonzero(weight):
+        group.add([int(vertex)], float(weight[vertex]), "REPLACE")
+    rest = rig.data.bones[name].matrix_local
+    rig.pose.bones[name].matrix_basis = rest.inverted() @ Matrix(place.tolist()) @ rest
+save("bar")
 
 scene, obj = begin()
 bpy.ops.object.mode_set(mode="EDIT")
@@ -112,7 +137,7 @@ save("half")
 
 scene, obj = begin()
 bpy.ops.object.duplicate()
-bpy.context.active_object.matrix_world = Matrix.Translation((2.5, 0, 0)) @ Matrix.Rotation(1.0, 4, "X")
+bpy.context.active_object.matrix_world = Matrix.Translation((2.3, 0, 0)) @ Matrix.Rotation(1.0, 4, "X")
 save("two")
 
 scene, obj = begin()
