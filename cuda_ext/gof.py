@@ -8,17 +8,15 @@ from torch import Tensor
 
 from .arguments import kernel_ready
 from .drivers import driver
-from .splats import (
-    GeometryRender,
+from .splat_arguments import (
     check_background,
-    check_camera,
-    check_colours,
-    check_gaussians,
+    check_drawing,
     check_screen_grad,
     empty_gradients,
     gradient_or_zeros,
     ready,
 )
+from .splats import GeometryRender
 
 
 def rasterize_gof(
@@ -51,9 +49,7 @@ def rasterize_gof(
 
     Differentiable as `rasterize_geometry` is. As in the reference, no gradient passes through the compensation.
     """
-    check_gaussians(means, scales, quats, opacities)
-    check_colours(means, sh_dc, sh_rest, sh_degree)
-    height, width = check_camera(means, viewmat, K, size)
+    height, width = check_drawing(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree, viewmat, K, size)
     background = check_background(means, background)
     check_screen_grad(means, screen_grad)
     image, alpha, depth, normal, radii = _Gof.apply(

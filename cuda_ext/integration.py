@@ -8,7 +8,7 @@ from torch import Tensor
 
 from .arguments import check_device, check_tensor
 from .drivers import driver
-from .splats import check_camera, check_gaussians, ready
+from .splat_arguments import check_camera, check_gaussians, ready
 
 RASTERIZERS = ("radegs", "gof")
 

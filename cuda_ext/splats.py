@@ -16,6 +16,17 @@ from . import cuda
 from .arguments import kernel_ready
 from .drivers import driver
 from .native import native
+from .splat_arguments import (
+    check_background,
+    check_camera,
+    check_cull,
+    check_drawing,
+    check_gaussians,
+    check_screen_grad,
+    empty_gradients,
+    gradient_or_zeros,
+    ready,
+)
 
 
 class GeometryRender(NamedTuple):
@@ -171,9 +182,7 @@ def place_geometry(
 
     For who has other sizes to wait for: read them together, set `pairs`, and give the result to `rasterize_geometry`.
     """
-    check_gaussians(means, scales, quats, opacities)
-    check_colours(means, sh_dc, sh_rest, sh_degree)
-    height, width = check_camera(means, viewmat, K, size)
+    height, width = check_drawing(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree, viewmat, K, size)
     return PlacedGeometry((means, scales, quats, opacities, sh_dc, sh_rest, viewmat, K),
                           (height, width, int(sh_degree), float(kernel_size), float(near)))
 
@@ -209,11 +218,9 @@ def rasterize_train(
     Raises:
         ValueError: shapes, dtypes or devices do not agree; the message names the argument.
     """
-    check_gaussians(means, scales, quats, opacities)
-    check_colours(means, sh_dc, sh_rest, sh_degree)
-    height, width = check_camera(means, viewmat, K, size)
+    height, width = check_drawing(means, scales, quats, opacities, sh_dc, sh_rest, sh_degree, viewmat, K, size)
     background = check_background(means, background)
-    _check_cull(means, cull)
+    check_cull(means, cull)
     check_screen_grad(means, screen_grad)
     outputs = _Train.apply(
         means, scales, quats, opacities, sh_dc, sh_rest, screen_grad, viewmat, K, background, cull,
@@ -338,91 +345,11 @@ class _Train(torch.autograd.Function):
         return (*grads, *[None] * 8)
 
 
-def ready(*tensors: Tensor) -> list[Tensor]:
-    """As the kernels take them."""
-    return [kernel_ready(t) for t in tensors]
-
-
-def empty_gradients(gaussians: list[Tensor], needed: tuple[bool, ...]) -> list[Tensor | None]:
-    """Of the six tensors of the Gaussians and of screen_grad, the last only if it wants one: it costs extra time."""
-    screen = torch.empty_like(gaussians[0]) if needed[6] else None
-    return [*(torch.empty_like(t) for t in gaussians), screen]
-
-
 def _ready_mask(mask: Tensor | None) -> Tensor | None:
     return None if mask is None else mask.contiguous()
 
 
-def gradient_or_zeros(gradient: Tensor | None, like: Tensor) -> Tensor:
-    return torch.zeros_like(like) if gradient is None else gradient.detach().contiguous()
-
-
-def _check(name: str, tensor: Tensor, like: Tensor, shape) -> None:
-    if not isinstance(tensor, Tensor):
-        raise ValueError(f"{name} must be a tensor, not {type(tensor).__name__}.")
-    if tensor.shape != shape:
-        raise ValueError(f"{name} must have shape {list(shape)}, not {list(tensor.shape)}.")
-    if tensor.dtype != like.dtype:
-        raise ValueError(f"{name} must be {like.dtype} like means, not {tensor.dtype}.")
-    if not (tensor.is_cuda or tensor.is_cpu):
-        raise ValueError(f"{name} is on {tensor.device}; the rasterisers run on the CPU and on CUDA GPUs.")
-    if tensor.device != like.device:
-        raise ValueError(f"{name} is on {tensor.device}, but means is on {like.device}: move one of them.")
-
-
-def check_gaussians(means: Tensor, scales: Tensor, quats: Tensor, opacities: Tensor) -> None:
-    if not isinstance(means, Tensor) or means.ndim != 2 or means.shape[1] != 3:
-        raise ValueError(f"means must be a tensor of shape [N, 3], not {list(getattr(means, 'shape', []))}.")
-    if means.dtype not in (torch.float32, torch.float64):
-        raise ValueError(f"means must be float32 or float64, not {means.dtype}.")
-    n = len(means)
-    _check("means", means, means, (n, 3))
-    _check("scales", scales, means, (n, 3))
-    _check("quats", quats, means, (n, 4))
-    _check("opacities", opacities, means, (n,))
-
-
-def check_screen_grad(means: Tensor, screen_grad: Tensor | None) -> None:
-    if screen_grad is not None:
-        _check("screen_grad", screen_grad, means, means.shape)
-
-
-def _check_cull(means: Tensor, cull: Tensor | None) -> None:
-    if cull is None:
-        return
-    if not isinstance(cull, Tensor) or cull.dtype != torch.bool or tuple(cull.shape) != (len(means),):
-        raise ValueError(f"cull must be a bool tensor of shape [{len(means)}], or None.")
-    if cull.device != means.device:
-        raise ValueError(f"cull is on {cull.device}, but means is on {means.device}: move one of them.")
-
-
 def _check_readout(means, scales, quats, opacities, viewmat, K, size, cull) -> tuple[int, int]:
     check_gaussians(means, scales, quats, opacities)
-    _check_cull(means, cull)
+    check_cull(means, cull)
     return check_camera(means, viewmat, K, size)
-
-
-def check_colours(means: Tensor, sh_dc: Tensor, sh_rest: Tensor, sh_degree: int) -> None:
-    if sh_degree not in (0, 1, 2, 3):
-        raise ValueError(f"sh_degree must be 0, 1, 2 or 3, not {sh_degree}.")
-    _check("sh_dc", sh_dc, means, (len(means), 3))
-    terms = sh_rest.shape[1] if isinstance(sh_rest, Tensor) and sh_rest.ndim == 3 else 0
-    _check("sh_rest", sh_rest, means, (len(means), terms, 3))
-    if terms < (sh_degree + 1) ** 2 - 1:
-        raise ValueError(f"sh_rest holds {terms} coefficients; sh_degree {sh_degree} needs {(sh_degree + 1) ** 2 - 1}.")
-
-
-def check_camera(means: Tensor, viewmat: Tensor, K: Tensor, size: tuple[int, int]) -> tuple[int, int]:
-    _check("viewmat", viewmat, means, (4, 4))
-    _check("K", K, means, (3, 3))
-    height, width = (int(s) for s in size)
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be (height, width), both at least 1, not {tuple(size)}.")
-    return height, width
-
-
-def check_background(means: Tensor, background: Tensor | None) -> Tensor:
-    if background is None:
-        return means.new_zeros(3)
-    _check("background", background, means, (3,))
-    return background

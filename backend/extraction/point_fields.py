@@ -13,11 +13,10 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from milo.backend.mesh.fields import beyond_masks
+from milo.backend.mesh.fields import fuse_in_turn
 from milo.backend.mesh.integration import UNSEEN, integrated_sdf
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
-from milo.cuda_ext.fusion import fuse_depth
 
 from .maps import DepthMaps
 from .steps import ExtractStep
@@ -44,15 +43,12 @@ class DepthFusionField:
     def __init__(self, views: Sequence, maps: DepthMaps, scale: SceneScale, carve: bool):
         self.views, self.maps, self.scale, self.carve = views, maps, scale, carve
 
-    @torch.no_grad()
     def at(self, points: Tensor, stage: str) -> Steps:
         """As Field.at; values in [-1, 1]."""
-        value = torch.full(points.shape[:1], -1.0, dtype=points.dtype, device=points.device)
-        weight = torch.zeros_like(value)
-        for index, view in enumerate(self.views):
-            depth = beyond_masks(self.maps[index][1], view, self.carve)
-            fuse_depth(points, depth, view.camera.viewmat, view.camera.K, value, weight, self.scale.truncation,
-                       near=self.scale.mesh_near, far=self.scale.mesh_far)
+        value = points.new_full(points.shape[:1], -1.0)
+        depths = (self.maps[index][1] for index in range(len(self.views)))
+        fusing = fuse_in_turn(value, points, self.views, depths, self.scale, self.carve)
+        for index, _ in enumerate(fusing):
             yield ExtractStep(stage, index + 1, len(self.views), None, 0)
         return value
 

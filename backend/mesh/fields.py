@@ -19,7 +19,6 @@ FAR = 1e10   # depth of a ray that meets nothing, world units
 RINGS = 32   # of vertices beside all photos that take their neighbours' colours
 
 
-@torch.no_grad()
 def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: SceneScale,
               carve: bool) -> Tensor:
     """Truncated signed distance of points by fusing the depth maps of all views (spec training.md 5.6).
@@ -34,13 +33,22 @@ def fused_sdf(points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: 
     Returns:
         [P] in [-1, 1], positive in front of the surface; -1 where no view judges the point.
     """
-    value = torch.full(points.shape[:1], -1.0, dtype=points.dtype, device=points.device)
+    value = points.new_full(points.shape[:1], -1.0)
+    for _ in fuse_in_turn(value, points, views, depths, scale, carve):
+        pass
+    return value
+
+
+@torch.no_grad()
+def fuse_in_turn(value: Tensor, points: Tensor, views: Sequence, depths: Iterable[Tensor], scale: SceneScale,
+                 carve: bool) -> Iterator[None]:
+    """`fused_sdf` into value [P], which is all -1 before; one item after each view."""
     weight = torch.zeros_like(value)
     for view, depth in zip(views, depths):
         camera = view.camera.exact
         fuse_depth(points, beyond_masks(depth, view, carve), camera.viewmat, camera.K, value, weight, scale.truncation,
                    near=scale.mesh_near, far=scale.mesh_far)
-    return value
+        yield
 
 
 @torch.no_grad()
