@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """MILo: photos in, a living mesh out."""
 
-from . import heartbeat, operators, panels, preferences, properties, session
+from . import engine, heartbeat, operators, panels, preferences, properties, session
 
 
 def register() -> None:
@@ -9,12 +9,14 @@ def register() -> None:
     properties.register()
     operators.register()
     panels.register()
+    engine.register()
     heartbeat.register()
 
 
 def unregister() -> None:
     heartbeat.unregister()
     session.unregister()
+    engine.unregister()
     panels.unregister()
     operators.unregister()
     properties.unregister()

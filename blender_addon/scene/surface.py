@@ -8,6 +8,7 @@ the reconstruction. Geometry that comes from elsewhere reads as 0 and is left al
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 import bpy
 import numpy as np
@@ -64,18 +65,45 @@ def read_surface(objects: list[bpy.types.Object], depsgraph: bpy.types.Depsgraph
     Raises:
         SurfaceError: nothing is left of their rest positions.
     """
-    parts = [_read(obj, depsgraph, jobs) for obj in objects]
+    evaluated = [obj.evaluated_get(depsgraph) for obj in objects]
+    return _joined([_read(obj, jobs) for obj in evaluated], [obj.name for obj in objects])
+
+
+def read_shown(depsgraph: bpy.types.Depsgraph) -> tuple[Surface, Pose, tuple[str, ...]]:
+    """All that is to be seen of splats in a depsgraph, instances too, and whose they are: jobs by number, from 1.
+
+    Raises:
+        SurfaceError: there is nothing, or nothing is left of the rest positions.
+    """
+    known = jobs_of(depsgraph.scene)
+    read: dict[str, dict] = {}
+    parts, names = [], []
+    for instance in depsgraph.object_instances:
+        obj = instance.object
+        if obj.type != "MESH" or not instance.show_self or REST_CO not in obj.data.attributes:
+            continue
+        if obj.name_full not in read:
+            read[obj.name_full] = _read(obj, known)
+            names.append(obj.name)
+        parts.append(read[obj.name_full] | {"matrix": np.array(instance.matrix_world, np.float32)})
+    surface, pose = _joined(parts, names)
+    used = np.unique(surface.src[surface.src > 0])
+    number = np.zeros(len(known) + 1, np.int32)
+    number[used] = np.arange(1, len(used) + 1)
+    return replace(surface, src=number[surface.src]), pose, tuple(known[at - 1] for at in used)
+
+
+def _joined(parts: list[dict], names: list[str]) -> tuple[Surface, Pose]:
     starts = np.cumsum([0, *(len(part["positions"]) for part in parts)])
 
     def joined(name: str) -> np.ndarray:
         return np.concatenate([part[name] for part in parts])
     if not parts or not ((joined(SRC) > 0).any() and (joined(REST_OK) > 0.999).any()):
-        names = ", ".join(obj.name for obj in objects) or rpt_("This scene")
         raise SurfaceError(
             rpt_(
                 "{}: no face knows where it was on the reconstruction. Remesh and voxel modifiers remove that; put "
                 "them away, or use the finished mesh as it came."
-            ).format(names)
+            ).format(", ".join(names) or rpt_("This scene"))
         )
     surface = Surface(
         np.concatenate([part["faces"] + np.int32(start) for part, start in zip(parts, starts)]),
@@ -85,9 +113,8 @@ def read_surface(objects: list[bpy.types.Object], depsgraph: bpy.types.Depsgraph
     return surface, Pose(joined("positions"), np.stack([part["matrix"] for part in parts]))
 
 
-def _read(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, jobs: list[str]) -> dict:
+def _read(evaluated: bpy.types.Object, jobs: list[str]) -> dict:
     """One evaluated object: triangles, positions in its own space, rest attributes, transform."""
-    evaluated = obj.evaluated_get(depsgraph)
     mesh = evaluated.to_mesh()
     try:
         mesh.calc_loop_triangles()
@@ -107,7 +134,7 @@ def _read(obj: bpy.types.Object, depsgraph: bpy.types.Depsgraph, jobs: list[str]
             REST_N: _attribute(mesh, REST_N, "POINT", "vector", count, 3),
             SRC: src,
             "matrix": np.array(evaluated.matrix_world, np.float32),
-            "replicate": any(m.type in COPYING and m.show_viewport for m in obj.modifiers),
+            "replicate": any(m.type in COPYING and m.show_viewport for m in evaluated.modifiers),
         }
     finally:
         evaluated.to_mesh_clear()

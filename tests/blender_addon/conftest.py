@@ -64,6 +64,9 @@ class Bpy:
         self.environment["MILO_SERVICE_PROGRAM"] = program(
             resources / "milo-service", f'shift; PYTHONPATH="{HERE.parent / "backend" / "service"}" exec '
             f'"{sys.executable}" -m milo.backend.service --runner fake_runner:run --painter fake_runner:paint "$@"')
+        self.environment["MILO_SPLATS_PROGRAM"] = program(
+            resources / "milo-splats", f'shift; PYTHONPATH="{HERE}" exec "{sys.executable}" -m milo.backend.service '
+            '--runner splat_runner:run "$@"')
 
     def run(self, *arguments: str, env: dict | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
         return subprocess.run([self.python, *arguments], env=self.environment | (env or {}), timeout=timeout,
