@@ -21,6 +21,11 @@ def memory_limit() -> int | None:
     return min(limits, default=None)
 
 
+def cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def device_memory(device: str) -> tuple[int, int] | None:
     """(free, all) bytes for tensors on a torch device; on the CPU all of it counts as free. None if unknown."""
     import torch

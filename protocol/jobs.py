@@ -41,6 +41,11 @@ STATES = ("queued", "running", "paused", "interrupted", "finished", "failed", "c
 TASKS = ("reconstruct", "align", "photos", "finish")     # photos: only report on them
 _SETTING = OneOf((Flag(), COUNT, Integer(-MAX_COUNT, -1), Number(), Text(MAX_SETTING_TEXT)), "a plain value")
 
+Presets = Annotated[tuple[str, ...], List(Text(MAX_NAME, "[A-Za-z0-9_-]+"), MAX_PRESETS)]     # later ones win
+Settings = Annotated[dict, Map(Text(MAX_NAME, r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"),
+                               OneOf((_SETTING, List(_SETTING, MAX_SETTING_LIST)), "a plain value or a list"),
+                               MAX_SETTINGS)]                                                  # "section.field": value
+
 
 @dataclass(frozen=True, slots=True)
 class SceneFile:
@@ -100,10 +105,8 @@ class StartJob:
     scene: Annotated[SceneFiles | SceneCameras | SceneOfJob,
                      Alternatives((Record(SceneFiles, "files"), Record(SceneCameras, "cameras"),
                                    Record(SceneOfJob, "job")))]
-    preset: Annotated[tuple[str, ...], List(Text(MAX_NAME, "[A-Za-z0-9_-]+"), MAX_PRESETS)] = ()   # later ones win
-    settings: Annotated[dict, Map(Text(MAX_NAME, r"[A-Za-z0-9_]+(\.[A-Za-z0-9_]+)*"),
-                                  OneOf((_SETTING, List(_SETTING, MAX_SETTING_LIST)), "a plain value or a list"),
-                                  MAX_SETTINGS)] = field(default_factory=dict)   # "section.field": value
+    preset: Presets = ()
+    settings: Settings = field(default_factory=dict)
     task: Annotated[str, Choice(TASKS)] = "reconstruct"
     points: Annotated[np.ndarray | None, Array("float32", (None, 3), optional=True)] = None  # [P,3] world; cameras only
     colors: Annotated[np.ndarray | None, Array("uint8", (None, 3), optional=True)] = None    # of the points, sRGB

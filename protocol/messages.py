@@ -31,7 +31,7 @@ from .jobs import (
 )
 from .limits import MAX_CAPABILITIES, MAX_JOB_ID, MAX_LOG, MAX_LOG_LINES, MAX_NAME, PROTOCOL_VERSION
 from .schema import Integer, List, Text
-from .views import MESH_KINDS, MeshSnapshot, NextMesh, Picture, RenderSplats
+from .views import MESH_KINDS, MeshSnapshot, NextMesh, NextPreview, Picture, Preview, RenderSplats
 
 
 @message("hello", open=True)

@@ -9,7 +9,7 @@ import numpy as np
 from .arrays import Array
 from .errors import bad
 from .fields import JOB_ID, Count, JobId, Matrix3, Matrix4, Name, PictureSide, Wait, message
-from .limits import MAX_SURFACE_SOURCES
+from .limits import MAX_PREVIEW_BYTES, MAX_SURFACE_SOURCES
 from .schema import Choice, Flag, List, Number, Text
 
 MESH_KINDS = ("provisional", "live", "final")
@@ -46,6 +46,33 @@ class MeshSnapshot:
             raise bad("mesh.snapshot", f"a face points outside of the {len(self.verts)} vertices")
         if not np.isfinite(self.verts).all():
             raise bad("mesh.snapshot", "a vertex is not finite")
+
+
+_Pixels = Annotated[np.ndarray, Array("uint8", (None, None, 3), max_bytes=MAX_PREVIEW_BYTES)]
+
+
+@message("preview.next")
+@dataclass(frozen=True, slots=True)
+class NextPreview:
+    """Ask for the newest picture of a training view beside its photo. Answer, at once: Preview if there is one newer
+    than `after`, else Nothing."""
+    job: JobId
+    after: Count = 0                # sequence number of the mesh that the client's one came with
+
+
+@message("preview")
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Rows from top to bottom, sRGB."""
+    job: JobId
+    seq: Count
+    iteration: Count
+    rendering: _Pixels              # of the splats
+    photo: _Pixels                  # as it is trained on
+
+    def check(self):
+        if self.rendering.shape != self.photo.shape:
+            raise bad("preview", "the rendering must have the size of its photo")
 
 
 @message("render.splats")

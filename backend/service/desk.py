@@ -18,10 +18,12 @@ from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack
 from milo.protocol import messages as m
 from milo.protocol import photos as p
 from milo.protocol.limits import MAX_LOG
+from milo.protocol.outlook import EstimateJob
 from milo.protocol.pairing import OpenPairing, Pair
 
 from . import snapshots
 from .files import is_full, no_space, tail
+from .forecasts import estimate
 from .jobs import Jobs
 from .launcher import new_group
 from .mesh_files import lod_path
@@ -35,6 +37,7 @@ from .workspace import Workspace
 log = logging.getLogger(__name__)
 
 LOD_PATIENCE_S = 120.0
+PROBING = "probing"
 
 
 class Desk:
@@ -48,7 +51,7 @@ class Desk:
                  stop: Callable[[], None]):
         self.workspace, self.jobs, self.renderers, self.pairing = workspace, jobs, renderers, pairing
         self.version, self.build, self.post, self.send, self.stop = version, build, post, send, stop
-        self.device, self.capabilities = "probing", ()
+        self.device, self.capabilities, self.memory = PROBING, (), {}
         self.polls = Polls()
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._helpers = ThreadPoolExecutor(1, thread_name_prefix="level of detail")
@@ -61,9 +64,11 @@ class Desk:
             m.CancelJob: lambda peer, question: self.jobs.cancel(question.job),
             m.DeleteJob: lambda peer, question: self.jobs.delete(question.job),
             m.WatchJob: self.park, m.NextMesh: self.park, m.RenderSplats: self.render,
+            m.NextPreview: self.next_preview,
             p.GetPhotoReport: self.photo_report, p.GetAlignment: self.alignment,
             m.ListFiles: self.list_files, m.GetFile: self.get_file, m.TailLog: self.tail_log,
             m.StopServer: self.stop_server,
+            EstimateJob: self.estimate,
             OpenPairing: lambda peer, question: self.pairing.open(question.address),
             Pair: lambda peer, question: self.pairing.admit(peer.key, question),
         }
@@ -152,6 +157,12 @@ class Desk:
             self._reply_with(peer, lambda: self.jobs.start(job, question.name, question.task))
         self._in_files_thread(peer, lambda: self.workspace.new_job(question), enter)
 
+    def estimate(self, peer: Peer, question: EstimateJob) -> None:
+        if self.device == PROBING:
+            raise ProtocolError("not_ready", "The backend is still finding out about its device.", "Ask again soon.")
+        kind = "cuda" if "cuda" in self.capabilities and self.jobs.devices[0] != "cpu" else "cpu"
+        self._later(peer, lambda: estimate(self.workspace.home, question, kind, self.memory.get(kind)))
+
     def render(self, peer: Peer, question: m.RenderSplats) -> None:
         for job in (question.job, *question.others):
             self.jobs.get(job)
@@ -225,6 +236,17 @@ class Desk:
             self._make_lod(snapshots.path(folder, seq), question.max_triangles)
             self.post(lambda: self._give_mesh(peer, question, tries - 1, seq) if tries > 1
                       else self.reply(peer, m.Nothing()))
+        self._later(peer, read)
+
+    def next_preview(self, peer: Peer, question: m.NextPreview) -> None:
+        self.jobs.get(question.job)
+
+        def read():
+            found = snapshots.read_pair(self.workspace.jobs / question.job / "snapshots", question.after)
+            if found is None:
+                return m.Nothing()
+            seq, iteration, (rendering, photo) = found
+            return m.Preview(question.job, seq, iteration, rendering, photo)
         self._later(peer, read)
 
     def _make_lod(self, snapshot, max_triangles: int) -> None:

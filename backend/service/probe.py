@@ -13,14 +13,15 @@ import os
 import platform
 import sys
 
+from milo.backend.machine import cores, device_memory, memory_limit
+
 
 def probe() -> dict:
-    """{"device": a line for the panel, "capabilities": [words]}."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    parts = [f"CPU, {cores} cores"]
+    """{"device": a line for the panel, "capabilities": [words], "memory": {"cpu", "cuda": bytes} as far as known}."""
+    parts = [f"CPU, {cores()} cores"]
     if (memory := _memory_gb()) is not None:
         parts.append(f"{memory:.0f} GB")
-    capabilities = []
+    capabilities, there = [], {"cpu": memory_limit()}
     try:
         import torch
         parts.append(f"torch {torch.__version__}")
@@ -30,13 +31,14 @@ def probe() -> dict:
         if not missing:
             parts.append(f"GPU {torch.cuda.get_device_name(0)}")
             capabilities.append("cuda")
+            there["cuda"] = device_memory("cuda")[1]
         elif driver_version() is not None:
             parts.append(f"GPU not used: {missing}")
     except Exception as error:     # a broken installation is news for the panel, not a crash
         parts.append(f"torch does not load ({type(error).__name__}: {str(error)[:100]})")
     if importlib.util.find_spec("pycolmap"):
         capabilities.append("align")
-    return {"device": ", ".join(parts)[:200], "capabilities": capabilities}
+    return {"device": ", ".join(parts)[:200], "capabilities": capabilities, "memory": there}
 
 
 def _memory_gb() -> float | None:

@@ -252,11 +252,12 @@ class Server:
                                            stderr=subprocess.DEVNULL, **new_group())
             known = json.loads(self._probe.communicate(timeout=120)[0])
             device, capabilities = str(known["device"]), tuple(map(str, known["capabilities"]))
+            memory = known["memory"]
         except (OSError, ValueError, KeyError, TypeError, subprocess.TimeoutExpired):
-            device, capabilities = "unknown (the probe failed)", ()
+            device, capabilities, memory = "unknown (the probe failed)", (), {}
 
         def tell():
-            self.desk.device, self.desk.capabilities = device, capabilities
+            self.desk.device, self.desk.capabilities, self.desk.memory = device, capabilities, memory
         self.mailbox.post(tell)
 
 

@@ -7,6 +7,7 @@ snapshots/00000012/         appears by a rename when it is complete
     faces.npy               [F, 3] int32
     colors.npy              [V, 3] uint8, sRGB
     preview.png             a picture of the moment, where there was one
+    pair.npy                [2, H, W, 3] uint8, that picture and the photo of the same camera
     lod-200000/             the same three arrays with at most so many triangles (lod.py), made when it is first wanted
 """
 
@@ -51,10 +52,10 @@ def path(folder: Path, seq: int) -> Path:
 
 
 def write_snapshot(folder: Path, seq: int, kind: str, iteration: int, mesh: Mesh, preview: np.ndarray | None,
-                   lod_triangles: int) -> None:
+                   photo: np.ndarray | None, lod_triangles: int) -> None:
     """Write a mesh, with its level of detail for live views, and remove all but the newest ones.
 
-    preview: [H, W, 3] uint8 or None.
+    preview, photo: [H, W, 3] uint8 or None.
     Raises ValueError if the arrays are not a mesh.
     """
     check(mesh)
@@ -69,6 +70,8 @@ def write_snapshot(folder: Path, seq: int, kind: str, iteration: int, mesh: Mesh
         Image.fromarray(np.ascontiguousarray(preview, np.uint8)).save(building / "preview.png", compress_level=1)
         shutil.copyfile(building / "preview.png", folder / ".preview.png")
         os.replace(folder / ".preview.png", folder.parent / "preview.png")
+        if photo is not None:
+            np.save(building / "pair.npy", np.stack([preview, photo]), allow_pickle=False)
     write_json(building / "snapshot.json",
                {"format": FORMAT, "kind": kind, "iteration": iteration, "triangles": len(mesh.faces)})
     os.replace(building, path(folder, seq))
@@ -91,6 +94,17 @@ def read_snapshot(folder: Path, seq: int, max_triangles: int) -> Snapshot | None
         if not mesh_folder.is_dir():
             return None
     return Snapshot(seq, about["kind"], about["iteration"], about["triangles"], read_mesh(mesh_folder))
+
+
+def read_pair(folder: Path, after: int) -> tuple[int, int, np.ndarray] | None:
+    """(number, iteration, pair [2, H, W, 3]) of the newest snapshot with pictures, if it is newer than `after`."""
+    for seq in reversed(sequence(folder)):
+        if seq <= after:
+            return None
+        with contextlib.suppress(OSError, ValueError):     # without pictures, or just removed
+            pair = np.load(path(folder, seq) / "pair.npy", allow_pickle=False)
+            return seq, json.loads((path(folder, seq) / "snapshot.json").read_text("utf-8"))["iteration"], pair
+    return None
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -31,6 +31,7 @@ from milo.protocol import ProtocolError
 
 from .blobs import Blobs
 from .files import is_full, lock
+from .forecasts import learn
 from .job_folder import build_scene, read_request
 from .mesh_files import Mesh
 from .snapshots import remove_unfinished, sequence, write_snapshot
@@ -52,6 +53,9 @@ def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]
     from milo.backend.config import load_config
     from milo.backend.data.scene import load_scene
     from milo.backend.devices import choose_device
+    from milo.backend.machine import cores
+    from milo.backend.training import outlook
+    from milo.backend.training.memory import most_pixels
     from milo.backend.training.reconstruct import reconstruct
 
     request = read_request(folder)
@@ -59,7 +63,12 @@ def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]
     config = load_config(request.preset, settings)
     scene = load_scene(folder / "scene", config.data)
     device = choose_device(device)
-    yield from reconstruct(scene, config, folder / "run", device=device, should_stop=should_stop, resume=True)
+    for event in reconstruct(scene, config, folder / "run", device=device, should_stop=should_stop, resume=True):
+        if isinstance(event, Finished) and not event.stopped:
+            kind, pixels = device.partition(":")[0], most_pixels(scene)
+            learn(folder.parent.parent, kind, sum(event.seconds.values()),
+                  outlook.seconds(pixels, len(scene.points), config, kind, cores()))
+        yield event
 
 
 class StopRequest:
@@ -121,7 +130,7 @@ class Reporter:
         self.seq += 1
         try:
             write_snapshot(self.snapshots, self.seq, event.kind, event.iteration,
-                           Mesh(event.verts, event.faces, event.colors), event.preview, LIVE_TRIANGLES)
+                           Mesh(event.verts, event.faces, event.colors), event.preview, event.photo, LIVE_TRIANGLES)
         except (ValueError, OSError) as error:      # a picture of the work, not the work itself
             print(f"snapshot at iteration {event.iteration} not written: {error}", file=sys.stderr, flush=True)
             return

@@ -44,6 +44,7 @@ class Snapshot:
     faces: np.ndarray         # [F, 3] int32
     colors: np.ndarray        # [V, 3] uint8
     preview: np.ndarray | None   # [H, W, 3] uint8: the Gaussians from the first camera
+    photo: np.ndarray | None = None     # [H, W, 3] uint8: the photo of that camera, as training sees it
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,13 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much memory a reconstruction will need, said before it starts, and what to do when it was too much.
-
-The figures per Gaussian and per pivot are of runs on a GPU (docs/gpu.md); how many Gaussians photos call for is a guess
-by those runs, so that the whole is right within a factor of two.
-"""
+"""How much memory a reconstruction will need (outlook.py), said before it starts, and what to do when it was too
+much."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import torch
 
@@ -15,44 +10,22 @@ from milo.backend.config import Config
 from milo.backend.data.scene import Scene
 from milo.backend.machine import GIB, device_memory
 
+from . import outlook
 from .errors import TrainingError
 from .photo_stream import photo_device, picture_bytes
 
-CONTEXT = GIB // 2             # CUDA itself, and the kernels
-GAUSSIANS_A_PIXEL = 2.5        # at their peak, before the first simplification, of the pixels of one photo
-KEPT, KEPT_DENSE = 0.1, 0.8    # share of them that is left when the mesh begins
-GAUSSIAN_BYTES = 1_100         # parameters, gradients, moments, and the rasteriser's lists
-PIVOT_BYTES = 3_400            # tetrahedra and edges, while the table of edges is made
-PIVOTS = 9                     # of a Gaussian
-PIXEL_BYTES = 400              # of images, maps and their gradients, in one iteration
 
-
-class Need(NamedTuple):
-    """Bytes at the most, on the device of the Gaussians."""
-
-    photos: int
-    splats: int   # the phase without a mesh
-    mesh: int     # the phase with one, and the extraction
-
-    @property
-    def total(self) -> int:
-        """Of everything that is there at one time."""
-        return self.photos + max(self.splats, self.mesh)
-
-
-def estimate(scene: Scene, config: Config, device: str) -> Need:
+def estimate(scene: Scene, config: Config, device: str) -> outlook.Need:
     """What a reconstruction of this scene will need on this device."""
-    pixels = max(view.camera.width * view.camera.height for view in scene.train)
     views = scene.train + scene.test
     resident = photo_device(config.data.data_device, views, torch.device(device)) == torch.device(device)
-    peak = max(len(scene.points), int(GAUSSIANS_A_PIXEL * pixels))
-    if config.model.max_gaussians:
-        peak = min(peak, max(len(scene.points), config.model.max_gaussians))
-    kept = int(peak * (KEPT_DENSE if config.densify.dense else KEPT))
-    pivots = min(PIVOTS * kept, config.mesh.max_points or PIVOTS * kept)
-    fixed = PIXEL_BYTES * pixels + (CONTEXT if torch.device(device).type == "cuda" else 0)
-    return Need(picture_bytes(views) if resident else 0, fixed + GAUSSIAN_BYTES * peak,
-                fixed + GAUSSIAN_BYTES * kept + PIVOT_BYTES * pivots)
+    return outlook.memory(picture_bytes(views) if resident else 0, most_pixels(scene), len(scene.points), config,
+                          torch.device(device).type == "cuda")
+
+
+def most_pixels(scene: Scene) -> int:
+    """Of a training photo."""
+    return max(view.camera.width * view.camera.height for view in scene.train)
 
 
 def forecast(scene: Scene, config: Config, device: str) -> str:

@@ -208,7 +208,7 @@ class _Run:
                 return
         verts, faces, colors = (tensor.cpu().numpy() for tensor in result)
         self.vertices = len(verts)
-        yield Snapshot("final", training.iteration, verts, faces, colors, snapshots.preview(training))
+        yield Snapshot("final", training.iteration, verts, faces, colors, *snapshots.preview(training))
         yield Progress("saving", 0, 1, None, len(gaussians), len(verts), 0.0, self.psnr)
         self._timed("saving", lambda: self._write(verts, faces, colors))
         yield self._finished(stopped=False)

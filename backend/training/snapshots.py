@@ -6,6 +6,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import interpolate
 
 from milo.backend.gaussians.model import SH_C0, Gaussians
 from milo.backend.mesh.provisional import provisional_mesh
@@ -39,7 +40,7 @@ def _snapshot(kind: str, training: Training, verts: Tensor, faces: Tensor) -> Sn
     verts, faces = compact(verts, faces) if region is None else region.crop(verts, faces)
     return Snapshot(kind, training.iteration, verts.cpu().numpy().astype(np.float32),
                     faces.cpu().numpy().astype(np.int32), splat_colors(training.gaussians, verts).cpu().numpy(),
-                    preview(training))
+                    *preview(training))
 
 
 def splat_colors(gaussians: Gaussians, verts: Tensor) -> Tensor:
@@ -52,11 +53,12 @@ def splat_colors(gaussians: Gaussians, verts: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def preview(training: Training) -> np.ndarray:
-    """The Gaussians from the first training camera, [H, W, 3] uint8."""
-    camera = training.scene.train[0].camera
-    camera = camera.scaled(min(1.0, training.config.run.preview_width / camera.width))
-    return as_bytes(_render(training, camera))
+def preview(training: Training) -> tuple[np.ndarray, np.ndarray]:
+    """The Gaussians from the first training camera, and its photo, both [H, W, 3] uint8."""
+    view = training.scene.train[0]
+    camera = view.camera.scaled(min(1.0, training.config.run.preview_width / view.camera.width))
+    photo = interpolate(view.target(training.background)[None], camera.size, mode="area")[0]
+    return as_bytes(_render(training, camera)), as_bytes(photo)
 
 
 @torch.no_grad()

@@ -12,6 +12,7 @@ from milo.protocol.messages import (
     MESSAGES,
     MeshSnapshot,
     Picture,
+    Preview,
     PutBlob,
     RenderSplats,
     SceneFile,
@@ -102,6 +103,8 @@ def _agree(message):
             verts = np.resize(verts, (n, 3)).astype(np.float32)
             return dataclasses.replace(message, verts=verts, faces=message.faces % n,
                                        colors=np.zeros((n, 3), np.uint8))
+        case Preview():
+            return dataclasses.replace(message, photo=message.rendering)
         case Picture():
             h, w = message.depth.shape
             h, w = max(h, 1), max(w, 1)

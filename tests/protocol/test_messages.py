@@ -19,7 +19,7 @@ WIRE_NAMES = [
     "job.get", "job.watch", "job.pause", "job.resume", "job.cancel", "job.delete", "job.info", "mesh.next",
     "mesh.snapshot", "nothing", "file.list", "files", "file.get", "file.chunk", "render.splats", "picture",
     "log.tail", "log", "server.stop", "ok", "error", "photos.get", "photos.report", "alignment.get", "alignment",
-    "pair.open", "pair.code", "pair", "paired",
+    "job.estimate", "estimate", "preview.next", "preview", "pair.open", "pair.code", "pair", "paired",
 ]
 
 

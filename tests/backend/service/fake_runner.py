@@ -48,8 +48,8 @@ def run(folder: Path, device: str, should_stop):
         yield Progress("mesh", iteration, iterations, 1 / iteration if iteration % 7 == 0 else None, 1000, 8,
                        (iterations - iteration) * 0.02, 20.0 if iteration % 10 == 0 else None)
         if iteration % every == 0:
-            preview = np.full((8, 8, 3), iteration, np.uint8)
-            yield Snapshot("live", iteration, *sheet(told.get("triangles", 50), float(iteration)), preview)
+            preview, photo = np.full((6, 8, 3), iteration, np.uint8), np.full((6, 8, 3), 200, np.uint8)
+            yield Snapshot("live", iteration, *sheet(told.get("triangles", 50), float(iteration)), preview, photo)
         if should_stop() and not told.get("deaf"):
             checkpoint.write_text(str(iteration))
             yield Finished(folder, folder, {}, None, stopped=True)

@@ -36,6 +36,19 @@ def test_a_poll_is_answered_when_a_mesh_is_there(client):
     client.wait(job, "cancelled")
 
 
+def test_a_training_view_beside_its_photo(client):
+    job = start(client, iterations=12, snapshot_every=5, step_s=0.1)
+    assert client.ask(m.NextPreview(job)) == m.Nothing()
+    client.wait(job, lambda info: info.mesh_seq == 1)
+    first = client.ask(m.NextPreview(job))
+    assert (first.seq, first.iteration) == (1, 5) and first.photo.shape == (6, 8, 3)
+    assert (first.rendering == 5).all() and (first.photo == 200).all()
+    assert client.ask(m.NextPreview(job, after=1)) == m.Nothing()
+    client.wait(job, "finished")
+    last = client.ask(m.NextPreview(job, after=1))       # the final mesh came without pictures
+    assert (last.seq, last.iteration, last.rendering[0, 0, 0]) == (2, 10, 10)
+
+
 def test_a_poll_ends_after_its_time(client):
     job = start(client, iterations=5)
     last = client.wait(job, "finished").mesh_seq
@@ -102,7 +115,7 @@ def test_the_preview_is_a_picture(client, server):
     job = start(client, iterations=5)
     client.wait(job, "finished")
     with Image.open(server.home / "jobs" / job / "preview.png") as preview:
-        assert preview.size == (8, 8)
+        assert preview.size == (8, 6)
         assert preview.getpixel((0, 0)) == (5, 5, 5)
 
 
@@ -130,13 +143,13 @@ def test_a_broken_mesh_is_not_written(tmp_path, broken):
     arrays = {"verts": verts, "faces": faces, "colors": colors}
     arrays[broken] = {"faces": faces + 1, "verts": verts * np.float32("nan"), "colors": colors[1:]}[broken]
     with pytest.raises(ValueError, match=broken):
-        write_snapshot(tmp_path, 1, "live", 1, Mesh(**arrays), None, 100)
+        write_snapshot(tmp_path, 1, "live", 1, Mesh(**arrays), None, None, 100)
     assert sequence(tmp_path) == []
 
 
 def test_a_snapshot_comes_back_as_it_was(tmp_path):
     mesh = Mesh(*sheet(200, 1.0))
-    write_snapshot(tmp_path, 4, "provisional", 9, mesh, None, 100)
+    write_snapshot(tmp_path, 4, "provisional", 9, mesh, None, None, 100)
     full = read_snapshot(tmp_path, 4, 0)
     assert (full.seq, full.kind, full.iteration, full.triangles) == (4, "provisional", 9, len(mesh.faces))
     assert np.array_equal(full.mesh.verts, mesh.verts)

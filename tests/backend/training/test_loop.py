@@ -27,7 +27,8 @@ def test_training_fits_held_out_views(ball, short_config, geometry_from, rasteri
     losses = [float(training.step().loss) for _ in range(60)]
     assert np.mean(losses[-6:]) < 0.6 * np.mean(losses[:6])
     assert held_out_psnr(training) > before + 3
-    assert preview(training).shape == (24, 28, 3)
+    rendering, photo = preview(training)
+    assert rendering.shape == photo.shape == (24, 28, 3)
 
 
 def test_masks_clear_what_hides_before_a_black_background(ball, short_config):

@@ -10,7 +10,7 @@ import torch
 
 from milo.backend.config import load_config
 from milo.backend.machine import GIB
-from milo.backend.training import loop, memory, photo_stream
+from milo.backend.training import loop, memory, outlook, photo_stream
 from milo.backend.training import reconstruct as module
 from milo.backend.training.errors import TrainingError
 from milo.backend.training.events import Notice, Progress
@@ -39,7 +39,7 @@ def test_a_run_of_known_size_needs_about_what_it_took(gpu):
     """Suzanne with the default preset took 1.33 GiB of tensors on a GPU."""
     gpu(100)
     config = load_config()
-    assert 0.8 < (memory.estimate(photos(40, 400, 400, 5000), config, "cuda").total - memory.CONTEXT) / GIB < 2.7
+    assert 0.8 < (memory.estimate(photos(40, 400, 400, 5000), config, "cuda").total - outlook.CONTEXT) / GIB < 2.7
 
 
 def test_more_of_anything_needs_more(gpu):
