@@ -25,6 +25,7 @@ from .connection.job_start import JobStart, Reconstruction
 from .connection.problems import NoBackend, Problem
 from .connection.watch import Watch
 from .job_list import JobList
+from .outlook import Outlook
 from .pair_work import PairWork
 from .photo_work import PhotoWork
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
@@ -48,6 +49,7 @@ class Session:
         self.photos = PhotoWork(self)
         self.job_list = JobList(self)
         self.pairing = PairWork(self)
+        self.outlook = Outlook(self)
         self.others: list[Watch] = []  # of earlier jobs that are not finished, while a newer one is followed
         self.refresh = Refresh()
         self._scene_name = ""
@@ -240,7 +242,7 @@ class Session:
         self._take_replies(end)
         busy_with_photos = self.photos.step()
         self.job_list.step()
-        busy_pairing = self.pairing.step()
+        busy_asking = [self.pairing.step(), self.outlook.step()]
         self._step_others(end)
         if self.watch:
             self._rebind()
@@ -254,7 +256,7 @@ class Session:
             or self.refresh.transferring
             or self.others
             or busy_with_photos
-            or busy_pairing
+            or any(busy_asking)
             or (self.watch and not self.watch.complete)
         )
 

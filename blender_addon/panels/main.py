@@ -9,7 +9,7 @@ from bpy.types import Context, Panel, UILayout
 
 from .. import session
 from ..scene import cameras, mesh_object
-from . import backend, photos, words
+from . import backend, outlook, photos, words
 from .look import MiloPanel, draw_text
 
 
@@ -36,6 +36,7 @@ class MILO_PT_main(MiloPanel, Panel):
             column.label(text=iface_("{} cameras with a background image").format(found), icon="CAMERA_DATA")
         column.prop(choices, "preset")
 
+        outlook.draw_outlook(layout, context, now)
         draw_buttons(layout, now)
         draw_progress(layout, context, now)
         draw_trouble(layout, context, now)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import textwrap
 
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.app.translations import pgettext_n as n_
 
 STAGES = {
@@ -31,6 +32,26 @@ def duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def about(seconds: float) -> str:
+    """A time nobody knows exactly: Less than a minute, About 3 min, About 2.5 h."""
+    if seconds < 50:
+        return iface_("Less than a minute")
+    minutes = seconds / 60
+    if minutes < 10:
+        return iface_("About {} min").format(round(minutes))
+    if minutes < 90:
+        return iface_("About {} min").format(5 * round(minutes / 5))
+    return iface_("About {} h").format(round(minutes / 60) if minutes >= 600 else f"{minutes / 60:.1f}")
+
+
+def size(number: float) -> str:
+    """Of bytes: 300 MB, 1.2 GB, 16 GB."""
+    gigabytes = number / 2**30
+    if gigabytes < 0.95:
+        return f"{round(number / 2**20, -1):.0f} MB"
+    return f"{gigabytes:.1f} GB" if gigabytes < 9.95 else f"{gigabytes:.0f} GB"
 
 
 def count(number: int) -> str:

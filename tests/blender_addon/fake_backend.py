@@ -21,6 +21,7 @@ import zmq.auth.thread
 
 from milo.protocol import PROTOCOL_VERSION, ProtocolError, pack, unpack
 from milo.protocol import messages as m
+from milo.protocol.outlook import Estimate
 
 MESHES = 5  # of a whole job; the last is the final one
 RINGS = 12
@@ -80,6 +81,8 @@ class FakeBackend:
             return self.start(message)
         if kind == "StopServer":
             return m.Ok()
+        if kind == "EstimateJob":
+            return Estimate(170.0, 640 << 20, float(8 << 30), message.width, message.height, False)
         if kind == "TailLog":
             return m.Log("nothing")
         if kind == "ListJobs":
@@ -166,6 +169,13 @@ class FakeBackend:
             verts, faces, colors = sphere(0.5 + 0.1 * seq, 6)
         kind = "final" if finished else "provisional" if seq == 1 else "live"
         return m.MeshSnapshot(job["job"], seq, kind, 100 * seq, full, verts, faces, colors)
+
+    def on_NextPreview(self, job, message):
+        if job["mesh_seq"] <= message.after:
+            return m.Nothing()
+        photo = np.zeros((60, 80, 3), np.uint8)
+        photo[..., 0], photo[..., 2] = np.linspace(0, 255, 80), np.linspace(255, 0, 60)[:, None]
+        return m.Preview(job["job"], job["mesh_seq"], job["iteration"], photo // (1 + MESHES - job["mesh_seq"]), photo)
 
     def on_RenderSplats(self, job, message):
         (self.home / "picture.json").write_text(
