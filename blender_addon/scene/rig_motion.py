@@ -10,9 +10,12 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Quaternion, Vector
 
+from .rig import world_mesh
+
 KEPT = "milo_pose"  # custom property of an armature in the test pose: the pose it had before
-TURNTABLE = "milo_turntable"  # custom property of the Empty that our camera hangs on
+TURNTABLE = "milo_turntable"  # custom property of our camera and the Empty that it hangs on
 KEY_EVERY = 3  # frames
+ROOM = 1.1  # around what the turntable's camera shows
 BEND, LAG = 18.0, 0.12  # of each bone of a chain: degrees, and share of a cycle behind its parent
 
 
@@ -125,27 +128,22 @@ def add_turntable(context: bpy.types.Context, obj: bpy.types.Object, frames: int
     """A camera that goes once around an object; it becomes the scene's camera, and the frame range the length of the
     round. height: angle above the horizon, radians. An earlier turntable of the scene is replaced."""
     scene = context.scene
-    for old in [empty for empty in scene.objects if TURNTABLE in empty]:
-        for child in old.children:
-            data = child.data
-            bpy.data.objects.remove(child)
-            bpy.data.cameras.remove(data)
+    for old in [old for old in scene.objects if TURNTABLE in old]:
+        data = old.data
         bpy.data.objects.remove(old)
-    corners = np.array([obj.matrix_world @ Vector(corner) for corner in obj.bound_box])
-    middle = corners.mean(axis=0)
-    radius = float(np.linalg.norm(corners - middle, axis=1).max())
+        if data is not None:
+            bpy.data.cameras.remove(data)
+    verts, _ = world_mesh(obj)
+    middle = (verts.min(axis=0) + verts.max(axis=0)) / 2
+    camera = bpy.data.objects.new("Turntable Camera", bpy.data.cameras.new("Turntable Camera"))
+    distance = round_distance(verts - middle, height, *half_views(camera.data, scene.render))
 
     pivot = bpy.data.objects.new("Turntable", None)
-    pivot[TURNTABLE] = True
-    pivot.location, pivot.empty_display_size = middle, 0.2 * radius
-    camera = bpy.data.objects.new("Turntable Camera", bpy.data.cameras.new("Turntable Camera"))
+    pivot[TURNTABLE] = camera[TURNTABLE] = True
+    pivot.location, pivot.empty_display_size = middle, 0.1 * distance
     for new in (pivot, camera):
         scene.collection.objects.link(new)
     camera.parent = pivot
-    render = scene.render
-    wide, high = render.resolution_x * render.pixel_aspect_x, render.resolution_y * render.pixel_aspect_y
-    narrow = camera.data.sensor_width / camera.data.lens * min(wide, high) / max(wide, high)  # auto sensor fit
-    distance = radius / math.sin(math.atan(narrow / 2))
     camera.location = (0, -distance * math.cos(height), distance * math.sin(height))
     camera.rotation_euler = (math.pi / 2 - height, 0, 0)
     camera.data.clip_start, camera.data.clip_end = 0.01 * distance, 100 * distance
@@ -160,6 +158,24 @@ def add_turntable(context: bpy.types.Context, obj: bpy.types.Object, frames: int
     scene.frame_end = scene.frame_start + frames - 1
     scene.frame_set(scene.frame_current)
     return pivot
+
+
+def half_views(camera: bpy.types.Camera, render: bpy.types.RenderSettings) -> tuple[float, float]:
+    """Tangents of half the angles that a camera with automatic sensor fit sees, sideways and upward."""
+    wide, high = render.resolution_x * render.pixel_aspect_x, render.resolution_y * render.pixel_aspect_y
+    longest = camera.sensor_width / camera.lens / 2
+    return longest * wide / max(wide, high), longest * high / max(wide, high)
+
+
+def round_distance(points: np.ndarray, height: float, sideways: float, upward: float) -> float:
+    """From how far a camera sees points [P, 3] around its target all the way round, with room for some motion."""
+    points = points[:: 1 + len(points) // 4096].astype(np.float64)
+    across, up = np.linalg.norm(points[:, :2], axis=1, keepdims=True), points[:, 2:]
+    angles = np.linspace(0, math.pi, 25)
+    near, side = across * np.cos(angles), across * np.sin(angles)
+    ahead = near * math.cos(height) + up * math.sin(height)
+    above = np.abs(up * math.cos(height) - near * math.sin(height))
+    return ROOM * float((ahead + np.maximum(side / sideways, above / upward)).max())
 
 
 def curves_of(owner: bpy.types.Object) -> list[bpy.types.FCurve]:

@@ -7,7 +7,7 @@ import time
 import bpy
 import numpy as np
 import pytest
-from mathutils import Matrix, Vector
+from mathutils import Matrix
 
 
 def tube(across=24, along=60, length=4.0, radius=0.3):
@@ -236,16 +236,21 @@ def test_a_turntable(make):
     obj.location = (5, -3, 1)
     scene = bpy.context.scene
     for count in (20, 16):
+        if scene.camera:
+            mine = bpy.data.objects.new("mine", None)
+            mine.parent = scene.camera.parent
+            scene.collection.objects.link(mine)
         assert bpy.ops.milo.add_turntable(frames=count) == {"FINISHED"}
-    assert scene.frame_end == 16 and sum(o.type == "CAMERA" for o in scene.objects) == 1
+    assert "mine" in scene.objects and scene.frame_end == 16 and sum(o.type == "CAMERA" for o in scene.objects) == 1
     from bpy_extras.object_utils import world_to_camera_view
-    places = []
+    places, views = [], []
     for frame in range(1, 18):
         scene.frame_set(frame)
         places.append(np.array(scene.camera.matrix_world.translation))
-        for corner in obj.bound_box:
-            seen = world_to_camera_view(scene, scene.camera, obj.matrix_world @ Vector(corner))
-            assert 0 < seen.x < 1 and 0 < seen.y < 1 and seen.z > scene.camera.data.clip_start
+        for vertex in list(obj.data.vertices)[::7]:
+            views.append(world_to_camera_view(scene, scene.camera, obj.matrix_world @ vertex.co))
+            assert 0 < views[-1].x < 1 and 0 < views[-1].y < 1 and views[-1].z > scene.camera.data.clip_start
+    assert max(view.y for view in views) - min(view.y for view in views) > 0.75   # and it fills the picture
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     assert np.allclose(steps, steps[0], rtol=1e-3) and np.allclose(places[0], places[16], atol=1e-4)
     assert len(bpy.data.cameras) == 1
