@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """MILo: photos in, a living mesh out."""
 
-from . import engine, heartbeat, operators, panels, preferences, properties, session
+from . import engine, heartbeat, operators, panels, preferences, properties, session, splat_settings
 
 
 def register() -> None:
     preferences.register()
     properties.register()
+    splat_settings.register()
     operators.register()
     panels.register()
     engine.register()
@@ -19,5 +20,6 @@ def unregister() -> None:
     engine.unregister()
     panels.unregister()
     operators.unregister()
+    splat_settings.unregister()
     properties.unregister()
     preferences.unregister()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 
@@ -19,15 +20,17 @@ from .connection.problems import NoBackend, Problem
 from .connection.upload import Cancelled
 from .protocol.messages import Picture
 from .scene.cameras import CameraError
+from .scene.composite import ENGINE, camera_at, needed
 from .scene.splat_view import EMPTY, frame_view, from_linear, linear_rgba
 from .scene.surface import SurfaceError, read_shown
 
+MISSING = (1.0, 0.0, 1.0, 1.0)  # as Blender colours missing textures: no frame of an animation goes wrong unseen
 CONNECT_S = 20.0  # for a backend that is just being connected to
 OTHER_ENGINES_PANELS = {"VIEWLAYER_PT_filter", "VIEWLAYER_PT_layer_passes", "RENDER_PT_freestyle"}
 
 
 class MiloSplatsEngine(RenderEngine):
-    bl_idname = "MILO_SPLATS"
+    bl_idname = ENGINE
     bl_label = "MILo"
     bl_use_eevee_viewport = True  # for Material Preview
     bl_use_postprocess = True
@@ -46,11 +49,12 @@ class MiloSplatsEngine(RenderEngine):
             self.end_result(result)
             return
         except (Problem, CameraError, SurfaceError) as error:
-            said = " ".join(filter(None, [str(error), getattr(error, "hint", "")]))
-            self.error_set(said)  # in the window of the picture
-            self.report({"ERROR"}, said)  # for scripts, where it becomes an exception
-            self.end_result(result)  # Blender would crash over a picture that is not there when it saves it
-            return
+            self._tell(error)
+            if depsgraph.scene.milo_splats.frame_of is None:
+                self.end_result(result)  # empty: Blender would crash over a missing one when it saves it
+                return
+            shape = result.resolution_y, result.resolution_x
+            rgba, depth = np.broadcast_to(np.float32(MISSING), (*shape, 4)), np.full(shape, 1e-6, np.float32)
         passes = result.layers[0].passes
         passes["Combined"].rect.foreach_set(np.ascontiguousarray(rgba[::-1], np.float32).ravel())
         if "Depth" in passes:
@@ -58,12 +62,25 @@ class MiloSplatsEngine(RenderEngine):
             passes["Depth"].rect.foreach_set(np.ascontiguousarray(far, np.float32).ravel())
         self.end_result(result)
 
+    def _tell(self, error: Exception) -> None:
+        """Say why there are no splats, wherever somebody may look."""
+        said = " ".join(filter(None, [str(error), getattr(error, "hint", "")]))
+        self.error_set(said)  # in the window of the picture
+        self.report({"ERROR"}, said)  # for scripts, where it becomes an exception; not from within a compositor
+        print(f"MILo: {said}", file=sys.stderr)
+        session.current().problem = error if isinstance(error, Problem) else Problem(said)  # in the panel
+
     def _draw(self, depsgraph: Depsgraph) -> tuple[np.ndarray, np.ndarray]:
         """Linear premultiplied colours [H, W, 4] and depths [H, W] of the frame or its border, top row first."""
         scene = depsgraph.scene
         self.update_stats("", rpt_("Reading meshes"))
+        framed = scene.milo_splats.frame_of or scene
+        camera = self.camera_override or scene.camera
+        if framed != scene:
+            check_up_to_date(framed, scene)
+            camera = camera_at(framed, scene.frame_current)
         surface, pose, jobs = read_shown(depsgraph)
-        view = frame_view(scene, self.camera_override or scene.camera, depsgraph,
+        view = frame_view(framed, camera and camera.evaluated_get(depsgraph), depsgraph,
                           (self.resolution_x, self.resolution_y))
         viewmat, K, width, height, farther = view.pinhole(pose)
         transparent = scene.render.film_transparent
@@ -95,6 +112,14 @@ class MiloSplatsEngine(RenderEngine):
         if isinstance(came[0], Exception):
             raise came[0]
         return came[0]
+
+
+def check_up_to_date(framed: Scene, splats: Scene) -> None:
+    """Raise SurfaceError if the scene that draws splats for another one lacks some of its objects."""
+    new = {obj.name for obj in needed(framed)} - {obj.name for obj in splats.objects}
+    if new:
+        text = rpt_("{} came after the compositing was set up: press Composite with Scene in {} again.")
+        raise SurfaceError(text.format(", ".join(sorted(new)), framed.name))
 
 
 def connected() -> Client:

@@ -3,9 +3,23 @@
 
 import bpy
 
-from . import animation, backend, backends, help, jobs, mesh, options, photos, reconstruct, region, rig, splats
+from . import (
+    animation,
+    backend,
+    backends,
+    composite,
+    help,
+    jobs,
+    mesh,
+    options,
+    photos,
+    reconstruct,
+    region,
+    rig,
+    splats,
+)
 
-MODULES = (backend, backends, photos, region, reconstruct, jobs, options, mesh, rig, splats, animation, help)
+MODULES = (backend, backends, photos, region, reconstruct, jobs, options, mesh, rig, splats, composite, animation, help)
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 
 

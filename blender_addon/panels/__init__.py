@@ -3,11 +3,11 @@
 
 import bpy
 
-from . import advanced, backend, jobs, main, menu, photos, rig
+from . import advanced, backend, jobs, main, menu, photos, rig, splats
 
 CLASSES = (
     *(main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:]),
-    *(cls for module in (rig, jobs, backend, advanced, menu) for cls in module.CLASSES),
+    *(cls for module in (splats, rig, jobs, backend, advanced, menu) for cls in module.CLASSES),
 )
 
 

@@ -132,8 +132,6 @@ class MILO_PT_mesh(MiloPanel, Panel):
             layout.operator("milo.freeze", text="Follow Again", icon="FILE_REFRESH").freeze = False
         else:
             layout.operator("milo.freeze", icon="FREEZE").freeze = True
-        layout.operator("milo.render_splats", icon="RENDER_STILL")
-        layout.operator("milo.save_animation", icon="RENDER_ANIMATION")
 
 
 CLASSES = (MILO_PT_main, MILO_PT_mesh)

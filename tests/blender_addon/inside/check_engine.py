@@ -186,6 +186,81 @@ def test_an_animation_follows_modifiers_and_the_camera(session, ball, render, tm
     assert 1.4 < (second.sum() / first.sum()) ** 0.5 < 2.1                # its radius went from 0.5 to 0.9
 
 
+def test_splats_among_other_objects(session, ball, render):
+    """Rendered by Cycles: a yellow cube before, behind and inside of the ball; taken back again."""
+    obj, scene = ball("blue"), bpy.context.scene
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    scene.render.film_transparent = False
+    scene.world = bpy.data.worlds.new("world")
+    bpy.ops.mesh.primitive_cube_add(size=0.4)
+    cube = bpy.context.object
+    material = bpy.data.materials.new("yellow")
+    tree = material.node_tree if material.node_tree else material
+    if tree is material:
+        material.use_nodes = True
+        tree = material.node_tree
+    glow = tree.nodes.new("ShaderNodeEmission")
+    glow.inputs[0].default_value = (1, 1, 0, 1)
+    tree.links.new(glow.outputs[0], next(n for n in tree.nodes if n.type == "OUTPUT_MATERIAL").inputs[0])
+    cube.data.materials.append(material)
+
+    def yellow(rgba):
+        return (rgba[..., 0] > 0.9) & (rgba[..., 1] > 0.9) & (rgba[..., 2] < 0.1)
+
+    assert bpy.ops.milo.composite_splats() == {"FINISHED"}
+    cube.location = (0.3, -1.0, 0)
+    before = render()
+    assert yellow(before).mean() > 0.03 and covered(before, "blue") > 0.05
+    cube.location = (0.3, 1.0, 0)
+    behind = render()
+    assert yellow(behind).mean() < 0.3 * yellow(before).mean() and covered(behind, "blue") > 0.08
+    assert (behind[..., 3] == 1).all()                       # over the world of the scene
+    cube.location = (0, 0, 0)
+    assert yellow(render()).mean() < 0.002                   # through chinks between Gaussians
+    cube.location = (0, -0.5, 0)                             # it looks out in front
+    assert yellow(render())[50:70, 70:90].all()
+    obj.location = (0.0, 0.0, 3.0)                           # edits go along
+    assert covered(render(), "blue") < 0.001
+    obj.location = (0.0, 0.0, 0.0)
+
+    scene.render.use_border, scene.render.border_max_x, scene.render.resolution_percentage = True, 0.5, 50
+    half = render()
+    assert half.shape == (60, 80, 4) and not half[:, 41:].any() and covered(half[:, :40], "blue") > 0.05
+    scene.render.use_border, scene.render.resolution_percentage = False, 100
+    late = bpy.data.objects.new("late camera", scene.camera.data)
+    scene.collection.objects.link(late)
+    assert np.allclose(render(), (1, 0, 1, 1)) and "late camera came after" in session.trouble.message
+    session.problem = None
+    bpy.ops.milo.composite_splats()
+    assert covered(render(), "blue") > 0.05
+    assert len([other for other in bpy.data.scenes if other != scene]) == 1
+    bpy.ops.milo.remove_composite()
+    cube.location = (3, 0, 0)
+    assert covered(render(), "blue") == 0 and len(bpy.data.scenes) == 1 and obj.visible_camera
+
+
+def test_an_animation_is_composited(session, ball, tmp_path):
+    """The scene of the splats goes along with the frames and with a camera bound to a marker."""
+    obj, scene = ball("blue"), bpy.context.scene
+    scene.render.engine, scene.cycles.samples = "CYCLES", 1
+    obj.keyframe_insert("location", frame=1)
+    obj.location.x = 0.6
+    obj.keyframe_insert("location", frame=2)
+    other = bpy.data.objects.new("from behind", scene.camera.data)
+    other.matrix_world = Matrix.Translation((0, 3, 0)) @ Matrix.Rotation(math.pi, 4, "Z") @ Matrix.Rotation(
+        math.pi / 2, 4, "X")
+    scene.collection.objects.link(other)
+    scene.timeline_markers.new("front", frame=1).camera = scene.camera
+    scene.timeline_markers.new("behind", frame=3).camera = other
+    bpy.ops.milo.composite_splats()
+    scene.frame_start, scene.frame_end = 1, 3
+    scene.render.image_settings.file_format, scene.render.image_settings.color_mode = "OPEN_EXR", "RGBA"
+    scene.render.filepath = str(tmp_path / "frame_")
+    bpy.ops.render.render(animation=True)
+    where = [np.nonzero(pixels_of(str(tmp_path / f"frame_000{n}.exr"))[..., 3] > 0.5)[1].mean() for n in (1, 2, 3)]
+    assert abs(where[0] - 79.5) < 2 and where[1] > 110 and where[2] < 50, where
+
+
 def test_without_a_backend_there_is_a_message(session, ball, render, milo):
     obj = ball()
     os.kill(session.backend.pid, 9)
