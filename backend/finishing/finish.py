@@ -157,10 +157,11 @@ def write_asset(folder: Path, asset: Asset, place: Placement, colors: np.ndarray
 def write_for_blender(folder: Path, asset: Asset, mesh: Mesh, place: Placement) -> list[str]:
     """Write an asset for the extension, its mesh before it was cut into charts; returns the files' names."""
     verts, faces = mesh
-    stored = AssetMesh(
-        positions=place.moved(verts), rest_co=verts.astype(np.float32), rest_n=vertex_normals(verts, faces),
-        faces=faces.astype(np.int32), origin=place.offset.astype(np.float32),
-        uvs=(asset.mesh.uvs * np.float32([1, -1]) + np.float32([0, 1]))[asset.mesh.faces.ravel()])
+    corners = asset.mesh.faces.ravel()       # in the order of those of faces
+    colors = np.zeros((len(verts), 3), np.uint8)
+    colors[faces.ravel()] = _vertex_colors(asset.mesh, asset.color)[corners]
+    stored = AssetMesh(verts.astype(np.float32), vertex_normals(verts, faces), faces.astype(np.int32),
+                       (asset.mesh.uvs * np.float32([1, -1]) + np.float32([0, 1]))[corners], colors, place.matrix)
     stored.check()
     files = {f"{asset.name}.npz": stored.pack(), f"{asset.name}_color.png": png(asset.color)}
     if asset.normal is not None:

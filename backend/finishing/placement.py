@@ -32,6 +32,13 @@ class Placement(NamedTuple):
         """[3, 3] float64 rotation."""
         return to_matrices(torch.tensor([self.quat], dtype=torch.float64))[0].numpy()
 
+    @property
+    def matrix(self) -> np.ndarray:
+        """[4, 4] float32: from the scene to the place."""
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.scale * self.R, self.offset
+        return matrix.astype(np.float32)
+
     def moved(self, verts: np.ndarray) -> np.ndarray:
         """Points [V, 3] in their place, float32."""
         return (self.scale * verts.astype(np.float64) @ self.R.T + self.offset).astype(np.float32)

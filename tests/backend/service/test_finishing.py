@@ -68,12 +68,14 @@ def test_an_asset_comes_back(client, server, source):
     mesh = AssetMesh.read(io.BytesIO(fetch(client, job, "run/mesh.npz")))
     truth = read_mesh(SUZANNE / "gt_mesh.ply")[0]
     assert 500 < len(mesh.faces) <= 2000 and np.ptp(mesh.rest_co, 0) == pytest.approx(np.ptp(truth, 0), rel=0.1)
-    np.testing.assert_allclose(mesh.positions, 0.5 * mesh.rest_co + mesh.origin, atol=1e-5)
+    np.testing.assert_allclose(mesh.positions, 0.5 * mesh.rest_co + mesh.place[:3, 3], atol=1e-5)
     assert mesh.positions[:, 2].min() == pytest.approx(0, abs=1e-5)
-    assert mesh.uvs.min() >= 0 and mesh.uvs.max() <= 1
+    assert mesh.uvs.min() >= 0 and mesh.uvs.max() <= 1 and mesh.colors.std() > 20
     color = np.asarray(Image.open(io.BytesIO(fetch(client, job, "run/mesh_color.png"))))
     report = json.loads(fetch(client, job, "run/finish.json"))
     assert color.shape == (128, 128, 3) and [level["name"] for level in report["levels"]] == ["mesh", "mesh_lod1"]
+    column, row = (mesh.uvs * [128, -128] + [0, 128]).astype(int).clip(0, 127).T
+    assert np.abs(color[row, column] - mesh.colors[mesh.faces.ravel()].astype(float)).mean() < 12   # seams apart
 
 
 def test_without_a_normal_map(client, source):
