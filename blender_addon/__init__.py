@@ -1,13 +1,24 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """MILo: photos in, a living mesh out."""
 
-from . import engine, heartbeat, operators, panels, preferences, properties, session, splat_settings
+from . import (
+    engine,
+    finish_properties,
+    heartbeat,
+    operators,
+    panels,
+    preferences,
+    properties,
+    session,
+    splat_settings,
+)
 
 
 def register() -> None:
     preferences.register()
     properties.register()
     splat_settings.register()
+    finish_properties.register()
     operators.register()
     panels.register()
     engine.register()
@@ -20,6 +31,7 @@ def unregister() -> None:
     engine.unregister()
     panels.unregister()
     operators.unregister()
+    finish_properties.unregister()
     splat_settings.unregister()
     properties.unregister()
     preferences.unregister()

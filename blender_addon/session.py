@@ -24,6 +24,7 @@ from .connection.backend import READY, STARTING, STOPPED, Backend
 from .connection.job_start import JobStart, Reconstruction
 from .connection.problems import NoBackend, Problem
 from .connection.watch import Watch
+from .finish_work import FinishWork
 from .job_list import JobList
 from .outlook import Outlook
 from .pair_work import PairWork
@@ -47,6 +48,7 @@ class Session:
         self.watch: Watch | None = None
         self.problem: Problem | None = None  # of the last thing the user asked for
         self.photos = PhotoWork(self)
+        self.finishing = FinishWork(self)
         self.job_list = JobList(self)
         self.pairing = PairWork(self)
         self.outlook = Outlook(self)
@@ -69,7 +71,8 @@ class Session:
     @property
     def job_state(self) -> str:
         """The job's state as last heard of; "starting" while photos are sent; "" without a job."""
-        if self.starting or (self._wanted and self.backend.state == STARTING and not self.photos.waits_for_backend):
+        other = self.photos.waits_for_backend or self.finishing.waits_for_backend
+        if self.starting or (self._wanted and self.backend.state == STARTING and not other):
             return "starting"
         info = self.job_info
         if info and info.state in ACTIVE and not (self.backend.state == READY and self._reaches_job):
@@ -199,6 +202,7 @@ class Session:
         self.refresh.start_anew()
         self.photos.forget()
         self.photos.report = None
+        self.finishing.forget()
         job, photo_job = scene.milo.job, scene.milo.photo_job
         self._scene_name = scene.name
         home = Path(scene.milo.backend_home) if scene.milo.backend_home else preferences.home()
@@ -218,12 +222,15 @@ class Session:
             self.follow(scene.milo.job)
         if scene is not None and scene.milo.photo_job:
             self.photos.follow(scene)
+        if scene is not None and scene.milo_finish.job:
+            self.finishing.follow(scene)
 
     def close(self) -> None:
         """End threads, connection and the backend that Blender started."""
         if self.starting:
             self.starting.cancel()
         self.photos.close()
+        self.finishing.close()
         self.backend.close()
         if self.starting:
             self.starting.join(5.0)
@@ -240,9 +247,8 @@ class Session:
         if self.starting and self.starting.done:
             self._started()
         self._take_replies(end)
-        busy_with_photos = self.photos.step()
+        other_work = [self.photos.step(), self.finishing.step(end), self.pairing.step(), self.outlook.step()]
         self.job_list.step()
-        busy_asking = [self.pairing.step(), self.outlook.step()]
         self._step_others(end)
         if self.watch:
             self._rebind()
@@ -255,8 +261,7 @@ class Session:
             or self._replies
             or self.refresh.transferring
             or self.others
-            or busy_with_photos
-            or any(busy_asking)
+            or any(other_work)
             or (self.watch and not self.watch.complete)
         )
 

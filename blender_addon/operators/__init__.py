@@ -8,6 +8,7 @@ from . import (
     backend,
     backends,
     composite,
+    finish,
     help,
     jobs,
     mesh,
@@ -19,7 +20,8 @@ from . import (
     splats,
 )
 
-MODULES = (backend, backends, photos, region, reconstruct, jobs, options, mesh, rig, splats, composite, animation, help)
+MODULES = (backend, backends, photos, region, reconstruct, jobs, options, mesh, finish, rig, splats, composite,
+           animation, help)
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 
 

@@ -21,6 +21,12 @@ STAGES = {
     "refine": n_("Refining the mesh"),
     "colours": n_("Colouring the mesh"),
     "saving": n_("Saving"),
+    "clean": n_("Removing floaters"),
+    "decimate": n_("Reducing triangles"),
+    "unwrap": n_("Unwrapping"),
+    "bake": n_("Baking the texture"),
+    "relief": n_("Baking the normal map"),
+    "compare": n_("Comparing with photos"),
 }
 
 

@@ -7,21 +7,22 @@ import bpy
 import numpy as np
 from mathutils import Matrix, Vector
 
-from . import mesh_object
+from . import asset, mesh_object
 from .rig_fit import Bone
 
 NAME = "Rig"
 
 
 def target(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The mesh that is to be rigged: the active one, that of the active armature, or the reconstruction."""
+    """The mesh that is to be rigged: the active one, that of the active armature, or the finished one."""
     active = context.active_object
     if active is not None and active.type == "MESH":
         return active
     if active is not None and active.type == "ARMATURE":
         meshes = (obj for obj in context.scene.objects if obj.type == "MESH" and of(obj) == active)
         return next(meshes, None)
-    return mesh_object.find(context.scene.milo.job)
+    job = context.scene.milo.job
+    return asset.find(job) or mesh_object.find(job)
 
 
 def of(obj: bpy.types.Object) -> bpy.types.Object | None:

@@ -30,13 +30,20 @@ def number_of(job: str) -> int:
     return (int.from_bytes(hashlib.sha256(job.encode()).digest()[:4], "big") & 0x7FFFFFFF) | 1
 
 
-def write_rest(obj: bpy.types.Object, job: str, scene: bpy.types.Scene) -> None:
-    """Store where the vertices of a finished mesh are now (object space is the reconstruction's world)."""
+def write_rest(obj: bpy.types.Object, job: str, scene: bpy.types.Scene,
+               rest: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+    """Store where the vertices of a finished mesh are at rest, in the reconstruction's own world.
+
+    rest: positions and normals [V, 3] float32; those that the mesh has now where None.
+    """
     mesh = obj.data
     count = len(mesh.vertices)
-    positions, normals = np.empty(3 * count, np.float32), np.empty(3 * count, np.float32)
-    mesh.attributes["position"].data.foreach_get("vector", positions)
-    mesh.vertices.foreach_get("normal", normals)
+    if rest is None:
+        positions, normals = np.empty(3 * count, np.float32), np.empty(3 * count, np.float32)
+        mesh.attributes["position"].data.foreach_get("vector", positions)
+        mesh.vertices.foreach_get("normal", normals)
+    else:
+        positions, normals = (np.ascontiguousarray(values, np.float32).ravel() for values in rest)
     number = np.full(len(mesh.polygons), number_of(job), np.int32)
     for name, kind, domain, field, values in (
         (REST_CO, "FLOAT_VECTOR", "POINT", "vector", positions),

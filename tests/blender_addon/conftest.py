@@ -7,17 +7,20 @@ runs in such a bpy, reported here as one test for each bpy.
 """
 
 import importlib.util
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).resolve().parent
 INSIDE = HERE / "inside"
+SUZANNE = ROOT / "examples" / "suzanne"
 DEFAULT = ROOT / ".venv-bpy" / "bin" / "python"
 
 collect_ignore = ["inside"]  # for bpy's Python only
@@ -50,6 +53,23 @@ def program(path: Path, command: str) -> str:
     return str(path)
 
 
+def sample_run(path: Path) -> Path:
+    """A finished run of the sample scene whose mesh is the truth, with a few splats."""
+    from milo.backend.config import load_config
+    from milo.backend.data.ply import SplatColumns, write_splats
+
+    path.mkdir()
+    rng = np.random.default_rng(0)
+    write_splats(path / "splats.ply", SplatColumns(
+        means=rng.uniform(-1, 1, (50, 3)).astype(np.float32), sh_dc=rng.normal(size=(50, 3)).astype(np.float32),
+        sh_rest=rng.normal(0, 0.1, (50, 3, 3)).astype(np.float32), opacities=np.ones(50, np.float32),
+        scales=np.full((50, 3), -2.5, np.float32), quats=rng.normal(size=(50, 4)).astype(np.float32)))
+    shutil.copyfile(SUZANNE / "gt_mesh.ply", path / "mesh.ply")
+    (path / "config.json").write_text(json.dumps(load_config(["preview"], ["data.max_width=100"]).to_dict()))
+    (path / "run.json").write_text(json.dumps({"format": 1, "splat_near": 0.05, "rasterizer": "radegs"}))
+    return path
+
+
 class Bpy:
     """A bpy with the extension installed in a user folder of its own."""
 
@@ -58,6 +78,7 @@ class Bpy:
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
         self.environment |= {"BLENDER_USER_RESOURCES": str(resources)}
         self.environment["MILO_CAN_ALIGN"] = "1" if importlib.util.find_spec("pycolmap") else ""
+        self.environment["MILO_SAMPLE_RUN"] = str(sample_run(resources / "run"))
         self.environment["MILO_EXAMPLES"] = str(ROOT / "examples")
         self.environment["MILO_PROGRAM"] = program(
             resources / "milo", f'exec "{sys.executable}" "{HERE / "fake_backend.py"}" "$@"')
