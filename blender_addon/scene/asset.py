@@ -139,7 +139,8 @@ def show_only_finest(scene: bpy.types.Scene, job: str) -> None:
 def remove_from(job: str, count: int) -> None:
     """Remove levels beyond the first `count`, of an earlier finishing."""
     for obj in levels(job)[count:]:
-        mesh = obj.data
-        bpy.data.objects.remove(obj)
-        if not mesh.users:
-            bpy.data.meshes.remove(mesh)
+        about = obj.milo_asset
+        parts = [part for part in (obj, obj.data, about.material, about.color, about.normal) if part is not None]
+        for part in parts:  # the object first: it uses the others
+            if part == obj or not part.users:
+                bpy.data.batch_remove([part])

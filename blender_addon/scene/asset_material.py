@@ -21,7 +21,7 @@ def packed_image(name: str, png: bytes, colorspace: str, image: bpy.types.Image 
     image.source = "FILE"
     image.filepath_raw = f"//{name.replace(' ', '_')}.png"  # what exporters call it
     image.colorspace_settings.name = colorspace
-    image.reload()
+    image.buffers_free()  # not reload(), which would look for a file of that name first
     return image
 
 

@@ -53,6 +53,20 @@ def program(path: Path, command: str) -> str:
     return str(path)
 
 
+def sample_scene(path: Path) -> Path:
+    """Every third photo of the sample scene."""
+    (path / "images").mkdir(parents=True)
+    (path / "masks").mkdir()
+    for part, every in (("train", 3), ("test", 4)):
+        table = json.loads((SUZANNE / f"transforms_{part}.json").read_text())
+        table["frames"] = table["frames"][::every]
+        for frame in table["frames"]:
+            for file in (frame["file_path"], frame["mask_path"]):
+                shutil.copyfile(SUZANNE / file, path / file)
+        (path / f"transforms_{part}.json").write_text(json.dumps(table))
+    return path
+
+
 def sample_run(path: Path) -> Path:
     """A finished run of the sample scene whose mesh is the truth, with a few splats."""
     from milo.backend.config import load_config
@@ -79,6 +93,7 @@ class Bpy:
         self.environment |= {"BLENDER_USER_RESOURCES": str(resources)}
         self.environment["MILO_CAN_ALIGN"] = "1" if importlib.util.find_spec("pycolmap") else ""
         self.environment["MILO_SAMPLE_RUN"] = str(sample_run(resources / "run"))
+        self.environment["MILO_SAMPLE_SCENE"] = str(sample_scene(resources / "suzanne"))
         self.environment["MILO_EXAMPLES"] = str(ROOT / "examples")
         self.environment["MILO_PROGRAM"] = program(
             resources / "milo", f'exec "{sys.executable}" "{HERE / "fake_backend.py"}" "$@"')

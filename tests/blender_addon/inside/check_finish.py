@@ -3,14 +3,11 @@
 
 import os
 import time
-from pathlib import Path
 
 import bpy
 import numpy as np
 import pytest
 from mathutils import Matrix
-
-SUZANNE = Path(os.environ["MILO_EXAMPLES"]) / "suzanne"
 
 
 @pytest.fixture
@@ -19,7 +16,7 @@ def session(session):
     from bl_ext.user_default.milo import preferences
     preferences.get().backend_program = os.environ["MILO_SERVICE_PROGRAM"]
     milo = bpy.context.scene.milo
-    milo.source, milo.folder = "FOLDER", str(SUZANNE)
+    milo.source, milo.folder = "FOLDER", os.environ["MILO_SAMPLE_SCENE"]
     milo.overrides = f'fake.iterations=1; fake.run="{os.environ["MILO_SAMPLE_RUN"]}"'
     assert not bpy.ops.milo.finish.poll()
     bpy.ops.milo.reconstruct()
@@ -138,6 +135,7 @@ def test_finished_again_with_what_the_user_did(session):
     assert ((weights > 0.5) == (rest[:, 2] > 0.3)).mean() > 0.97
     assert np.corrcoef(rest[:, 2], now[:, 2])[0, 1] < -0.99       # upside down now
     turned = rest * [1, -1, -1]
+    bpy.context.view_layer.update()
     assert np.allclose(world(obj.matrix_world, now) - turned, [5, 0, 0], atol=1e-4)     # about the origin it had
     assert scene.milo_finish.job == ""
 
