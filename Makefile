@@ -2,12 +2,14 @@
 # Every target sets up what it needs. `make` alone builds the backend's environment in .venv and says what is next.
 
 PYTHON ?= python3
-# Blender 4.2 to 5.0 are Python 3.11; their bpy wheels need exactly that.
+# Blender 4.2 to 5.0 are Python 3.11, later ones 3.13; their bpy wheels need exactly that.
 PYTHON311 ?= $(shell command -v python3.11 || echo $(PYTHON))
+PYTHON313 ?= $(shell for p in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python3.13; do $$p -c "" && echo $$p && break; \
+	done 2>/dev/null)
 # One torch for everybody: tested with this one, any from 2.11 works.
 TORCH ?= torch==2.13.0
 BPY ?= 4.5.15
-BPY_ALL := 4.2.23 4.5.15 5.0.1
+BPY_ALL := 4.2.23 4.5.15 5.0.1 5.2.3
 
 BIN := .venv/bin
 SOURCES := $(shell find protocol cuda_ext backend functional -type f -not -name '*.so' -not -path '*/__pycache__/*') CMakeLists.txt pyproject.toml
@@ -39,8 +41,11 @@ all: .venv/installed
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/pip install --quiet --no-build-isolation --no-deps .
 	touch $@
 
+PYTHON_OF_BPY = $(if $(filter 4.% 5.0.%,$*),$(PYTHON311),$(PYTHON313))
+
 .venv-bpy-%/ready:
-	$(PYTHON311) -m venv .venv-bpy-$*
+	@test -n "$(PYTHON_OF_BPY)" || { echo "bpy $* needs a Python 3.13: name one in PYTHON313."; exit 1; }
+	$(PYTHON_OF_BPY) -m venv .venv-bpy-$*
 	.venv-bpy-$*/bin/pip install --quiet --upgrade pip
 	.venv-bpy-$*/bin/pip install --quiet bpy==$* pytest
 	touch $@

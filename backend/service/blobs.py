@@ -17,7 +17,7 @@ from pathlib import Path
 
 from milo.protocol import ProtocolError
 
-from .files import is_full, no_space, sync_folder
+from .files import is_full, link, no_space, sync_folder
 
 RESERVE_BYTES = 64 << 20      # left free for state and logs
 _DAY_S = 86_400.0
@@ -86,6 +86,18 @@ class Blobs:
         if there == size:
             self._complete(digest, partial)
         return there, there == size
+
+    def adopt(self, file: Path) -> str:
+        """Make a file that came about here a blob too, by a hard link, or a copy where links cannot be; its digest."""
+        with open(file, "rb") as content:
+            digest = hashlib.file_digest(content, "sha256").hexdigest()
+        if self.size(digest) is None:
+            temporary, final = self.partial / f"{digest}.{os.getpid()}", self.path(digest)
+            link(file, temporary)
+            final.parent.mkdir(exist_ok=True)
+            os.replace(temporary, final)
+            sync_folder(final.parent)
+        return digest
 
     def _complete(self, digest: str, partial: Path) -> None:
         with open(partial, "rb+") as file:

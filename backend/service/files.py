@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import secrets
+import shutil
 from pathlib import Path
 from typing import IO, Any
 
@@ -44,6 +45,15 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def link(source: Path, target: Path) -> None:
+    """Let `target` be the same file as `source`, or a copy where links cannot be; its folder is made."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:     # another file system, or one without links
+        shutil.copyfile(source, target)
 
 
 def is_full(error: BaseException | None) -> bool:

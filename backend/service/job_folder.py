@@ -7,6 +7,7 @@ jobs/<id>/request.json   {"format": 1, "name", "scene", "preset", "settings"}: t
           run/           the run directory of the reconstruction
           snapshots/     the newest meshes (snapshots.py)
           preview.png    the newest picture
+          kept.json      {"format": 1, "hashes"}: an alignment's photos, which are blobs too: nobody need send them back
           worker.log     what the worker said on stderr
 """
 
@@ -23,7 +24,8 @@ import numpy as np
 from milo.protocol import ProtocolError
 from milo.protocol.messages import MESSAGES, SceneCameras, SceneFiles, SceneOfJob, StartJob
 
-from .files import write_json
+from .blobs import Blobs
+from .files import link, write_json
 
 FORMAT = 1
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"II*\x00": ".tif", b"MM\x00*": ".tif", b"RIFF": ".webp"}
@@ -65,6 +67,21 @@ def hashes_of(request: StartJob) -> dict[str, int | None]:
     return dict.fromkeys(hashes)
 
 
+def keep_photos(folder: Path, blobs: Blobs) -> None:
+    """Make the undistorted photos and masks of an alignment blobs: they are what a reconstruction asks for next."""
+    files = [path for kind in ("images", "masks") for path in sorted((folder / "run" / kind).rglob("*"))
+             if path.is_file()]
+    write_json(folder / "kept.json", {"format": FORMAT, "hashes": [blobs.adopt(path) for path in files]})
+
+
+def kept_hashes(folder: Path) -> set[str]:
+    """The blobs that `keep_photos` made of a job's results."""
+    try:
+        return set(json.loads((folder / "kept.json").read_text("utf-8"))["hashes"])
+    except FileNotFoundError:
+        return set()
+
+
 def build_scene(folder: Path, blob: Callable[[str], Path]) -> Path:
     """Lay out scene/ from the blobs by hard links, or copies where links cannot be; it appears when it is complete.
     That of a job about another one is the other's."""
@@ -78,7 +95,7 @@ def build_scene(folder: Path, blob: Callable[[str], Path]) -> Path:
     building.mkdir()
     if isinstance(request.scene, SceneFiles):
         for file in request.scene.files:
-            _link(blob(file.hash), building / file.path)
+            link(blob(file.hash), building / file.path)
     else:
         _build_cameras(building, request.scene, folder, blob)
     os.replace(building, scene)
@@ -90,9 +107,9 @@ def _build_cameras(building: Path, scene: SceneCameras, folder: Path, blob: Call
     for i, camera in enumerate(scene.cameras):
         source = blob(camera.hash)
         image = f"images/{i:05d}{_suffix(source)}"     # names of Blender objects are no file names
-        _link(source, building / image)
+        link(source, building / image)
         if camera.mask:
-            _link(blob(camera.mask), building / f"masks/{i:05d}.png")
+            link(blob(camera.mask), building / f"masks/{i:05d}.png")
         cameras.append({"name": camera.name, "image": image, "width": camera.width, "height": camera.height,
                         "K": camera.K, "viewmat": camera.viewmat})
     arrays = {}
@@ -100,7 +117,7 @@ def _build_cameras(building: Path, scene: SceneCameras, folder: Path, blob: Call
         there = (folder / f"{name}.npy").exists()
         arrays[name] = f"{name}.npy" if there else None
         if there:
-            _link(folder / f"{name}.npy", building / f"{name}.npy")
+            link(folder / f"{name}.npy", building / f"{name}.npy")
     write_json(building / "cameras.json", {"format": 1, "cameras": cameras, **arrays})
 
 
@@ -108,11 +125,3 @@ def _suffix(image: Path) -> str:
     with open(image, "rb") as file:
         start = file.read(4)
     return next((suffix for magic, suffix in _SUFFIXES.items() if start.startswith(magic)), ".png")
-
-
-def _link(source: Path, target: Path) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:     # another file system, or one without links
-        shutil.copyfile(source, target)

@@ -32,7 +32,7 @@ from milo.protocol import ProtocolError
 from .blobs import Blobs
 from .files import is_full, lock
 from .forecasts import learn
-from .job_folder import build_scene, read_request
+from .job_folder import build_scene, keep_photos, read_request
 from .mesh_files import Mesh
 from .snapshots import remove_unfinished, sequence, write_snapshot
 from .words import Ended, GaveUp, Noted, Progressed, SnapshotWritten, say
@@ -173,6 +173,8 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
                     reporter.flush()
                     say(pipe, Ended(event.stopped, event.psnr))
                 case Aligned():
+                    if event.solution is not None:
+                        keep_photos(folder, store)
                     reporter.flush()
                     say(pipe, Ended(event.stopped))
         return 0

@@ -23,7 +23,7 @@ from milo.protocol.messages import File, StartJob
 
 from .blobs import Blobs
 from .files import is_full, lock, no_space
-from .job_folder import hashes_of, read_request, write_request
+from .job_folder import hashes_of, kept_hashes, read_request, write_request
 
 
 def default_home() -> Path:
@@ -72,7 +72,7 @@ class Workspace:
         keep: set[str] = set()
         for other in others:
             try:
-                keep |= set(hashes_of(read_request(self.jobs / other)))
+                keep |= set(hashes_of(read_request(self.jobs / other))) | kept_hashes(self.jobs / other)
             except ProtocolError:
                 return      # cannot tell what that one needs: keep everything
         self.blobs.sweep(keep)

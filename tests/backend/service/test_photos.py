@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -86,15 +88,27 @@ def test_solved_cameras_go_back_with_masks_and_coloured_points(aligned, server, 
     """What Blender sends of an aligned scene becomes a scene with masks and colours again."""
     client, job, *_ = aligned
     found = client.ask(p.GetAlignment(job))
-    cameras = tuple(m.SceneCamera(camera.name, client.put(fetch(client, job, camera.image)), camera.width,
-                                  camera.height, camera.K, camera.viewmat,
-                                  client.put(fetch(client, job, camera.mask))) for camera in found.cameras)
+    hashes = {path: hashlib.sha256(fetch(client, job, path)).hexdigest()
+              for camera in found.cameras for path in (camera.image, camera.mask)}
+    assert not client.ask(m.HaveBlobs(tuple(hashes.values()))).missing      # they came from there: nothing to send
+    cameras = tuple(m.SceneCamera(camera.name, hashes[camera.image], camera.width, camera.height, camera.K,
+                                  camera.viewmat, hashes[camera.mask]) for camera in found.cameras)
     again = client.ask(m.StartJob("again", m.SceneCameras(cameras), points=found.points, colors=found.colors,
                                   settings={"fake.iterations": 1}))
     client.wait(again.job, "finished")
     scene = load_scene(server.home / "jobs" / again.job / "scene")
     assert all(view.mask is not None for view in scene.train)
     assert np.array_equal(scene.colors, found.colors) and np.allclose(scene.points, found.points)
+
+    blobs = [path for path in (server.home / "blobs").glob("*/*") if path.is_file()]
+    for path in blobs:
+        os.utime(path, (0, 0))                                              # nobody has asked for long
+    client.ask(m.DeleteJob(again.job))
+    deadline = time.monotonic() + 10
+    while (server.home / "jobs" / again.job).exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not client.ask(m.HaveBlobs(tuple(hashes.values()))).missing      # the alignment is still there
 
 
 def test_a_report_alone(client, server):

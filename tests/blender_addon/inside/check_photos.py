@@ -108,6 +108,7 @@ def test_from_photos_to_cameras_to_a_mesh(session, photos):
     scene.milo.keep_background = False
     scene.milo.overrides = "fake.iterations=3"
     scene.render.resolution_x = 2000                      # solved cameras keep what was solved
+    there = {path.name for path in (session.backend.home / "blobs").glob("*/*")}
     bpy.ops.milo.reconstruct()
     assert session.wait(lambda now: now.job_state == "finished" and not now.poll(), 60), session.trouble
     request = json.loads((session.backend.home / "jobs" / session.job / "request.json").read_text())
@@ -115,6 +116,7 @@ def test_from_photos_to_cameras_to_a_mesh(session, photos):
     assert all(camera["mask"] for camera in request["scene"]["cameras"])
     assert np.allclose([camera["K"][0] for camera in request["scene"]["cameras"]], solution.cameras[0].K[0], rtol=1e-5)
     assert request["settings"]["region.keep_background"] is False
+    assert {path.name for path in (session.backend.home / "blobs").glob("*/*")} == there     # it had all of them
     box = np.reshape(request["settings"]["region.box"], (4, 4))
     local = (scaled - box[:3, 3]) @ np.linalg.inv(box[:3, :3]).T
     assert 0.8 < (np.abs(local) <= 1).all(1).mean() < 1.0
