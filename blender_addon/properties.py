@@ -18,6 +18,7 @@ from bpy.props import (
 from bpy.types import PropertyGroup
 
 from . import options
+from .frame_choice import MILO_PG_frames
 from .scene import region
 
 SOURCES = (
@@ -65,6 +66,7 @@ class MILO_PG_scene(PropertyGroup):
         description="Cameras and points that the last alignment brought",
         type=bpy.types.Collection,
     )
+    frames: PointerProperty(name="Frames", description="Which frames of moving cameras to take", type=MILO_PG_frames)
     region: PointerProperty(
         name="Region",
         description="Box of interest: outside of this Empty cube there will be no mesh. Empty: all of the scene",
@@ -133,6 +135,9 @@ class MILO_PG_object(PropertyGroup):
     photo_K: FloatVectorProperty(name="Intrinsics", description="Of the photo, pixels, by rows", size=9)
     photo_size: IntVectorProperty(name="Photo Size", description="Width and height, pixels", size=2)
     mask: StringProperty(name="Mask", description="Mask of the photo", subtype="FILE_PATH")
+    taken: PointerProperty(
+        name="Taken Frames", description="Still cameras made of this moving camera", type=bpy.types.Collection
+    )
     has_material: BoolProperty(name="Has Material", description="The vertex-colour material was assigned once")
 
 
@@ -150,7 +155,7 @@ def show_camera(item: MILO_PG_photo, context: bpy.types.Context) -> None:
         context.view_layer.objects.active = camera
 
 
-CLASSES = (MILO_PG_scene, MILO_PG_object, MILO_PG_photo)
+CLASSES = (MILO_PG_frames, MILO_PG_scene, MILO_PG_object, MILO_PG_photo)
 
 
 def register() -> None:

@@ -9,6 +9,7 @@ from . import (
     backends,
     composite,
     finish,
+    frames,
     help,
     jobs,
     mesh,
@@ -20,8 +21,10 @@ from . import (
     splats,
 )
 
-MODULES = (backend, backends, photos, region, reconstruct, jobs, options, mesh, finish, rig, splats, composite,
-           animation, help)
+MODULES = (
+    *(backend, backends, photos, frames, region, reconstruct, jobs, options),
+    *(mesh, finish, rig, splats, composite, animation, help),
+)
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 
 

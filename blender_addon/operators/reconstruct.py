@@ -12,7 +12,7 @@ from .. import options, session
 from ..connection.backend import READY
 from ..connection.job_start import Reconstruction
 from ..connection.problems import Problem
-from ..scene import cameras, region, solved
+from ..scene import cameras, region, shots, solved
 
 
 def blocked_by(context: bpy.types.Context) -> str:
@@ -27,6 +27,8 @@ def blocked_by(context: bpy.types.Context) -> str:
     if session.current().photos.busy:
         return "Photos are being aligned: wait, or cancel it first"
     if choices.source == "CAMERAS" and not cameras.cameras_with_photo(context.scene):
+        if shots.moving_cameras(context.scene):
+            return "Take frames of the moving camera first"
         return "No camera of this scene has a background image"
     return ""
 

@@ -8,8 +8,8 @@ from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout
 
 from .. import session
-from ..scene import cameras, mesh_object
-from . import backend, outlook, photos, words
+from ..scene import mesh_object
+from . import backend, frames, outlook, photos, words
 from .look import MiloPanel, draw_text
 
 
@@ -32,8 +32,7 @@ class MILO_PT_main(MiloPanel, Panel):
         elif choices.source == "FOLDER":
             column.prop(choices, "folder", text="")
         else:
-            found = len(cameras.cameras_with_photo(context.scene))
-            column.label(text=iface_("{} cameras with a background image").format(found), icon="CAMERA_DATA")
+            frames.draw_cameras(column, context)
         column.prop(choices, "preset")
 
         outlook.draw_outlook(layout, context, now)

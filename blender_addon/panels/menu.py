@@ -10,7 +10,7 @@ from .. import preferences
 
 GROUPS = (
     ("start_backend", "stop_backend", "show_log", "pair", "add_backend", "copy_install_command"),
-    ("check_photos", "align", "cancel_photos", "set_scale", "add_region"),
+    ("check_photos", "align", "cancel_photos", "set_scale", "take_frames", "add_region"),
     ("reconstruct", "pause", "resume", "cancel"),
     ("freeze",),
     ("composite_splats", "remove_composite", "render_splats", "save_animation"),

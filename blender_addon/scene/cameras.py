@@ -15,6 +15,7 @@ import numpy as np
 from bpy.app.translations import pgettext_rpt as rpt_
 
 FLIP_YZ = np.diag([1.0, -1.0, -1.0, 1.0])
+MOVING = ("SEQUENCE", "MOVIE")  # images that are other pictures at other frames
 PHOTO_SUFFIXES = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp"}
 
 
@@ -92,25 +93,38 @@ def cameras_with_photo(
 
 
 def background_of(camera: bpy.types.Object) -> bpy.types.CameraBackgroundImage | None:
-    """The camera's visible background photo, or None."""
-    if not camera.data.show_background_images:
-        return None
-    return next((bg for bg in camera.data.background_images if bg.source == "IMAGE" and bg.image), None)
+    """The camera's visible background photo, or None. What moves is no photo: shots.py."""
+    stills = (bg for bg in shown_backgrounds(camera) if bg.source == "IMAGE" and bg.image)
+    return next((bg for bg in stills if bg.image.source not in MOVING), None)
 
 
-def photo_camera(camera: bpy.types.Object, scene: bpy.types.Scene) -> PhotoCamera:
-    """One camera with its background image."""
-    name, data, background = camera.name, camera.data, background_of(camera)
-    if data.type != "PERSP":
-        raise CameraError(rpt_("Camera {} is not a perspective camera, which MILo needs.").format(name))
+def shown_backgrounds(camera: bpy.types.Object) -> list[bpy.types.CameraBackgroundImage]:
+    """The backgrounds that the camera shows."""
+    return list(camera.data.background_images) if camera.data.show_background_images else []
+
+
+def check_placement(camera: bpy.types.Object, background: bpy.types.CameraBackgroundImage) -> None:
+    """A background must show what the camera sees.
+
+    Raises:
+        CameraError: it is moved, scaled, rotated or flipped, or the camera has no perspective.
+    """
+    if camera.data.type != "PERSP":
+        raise CameraError(rpt_("Camera {} is not a perspective camera, which MILo needs.").format(camera.name))
     moved = tuple(background.offset) != (0.0, 0.0) or background.scale != 1.0 or background.rotation != 0.0
     if moved or background.use_flip_x or background.use_flip_y:
         raise CameraError(
             rpt_(
                 "The background image of camera {} is moved, scaled, rotated or flipped, so it does not show what the "
                 "camera sees: reset its offset, rotation, scale and flips."
-            ).format(name)
+            ).format(camera.name)
         )
+
+
+def photo_camera(camera: bpy.types.Object, scene: bpy.types.Scene) -> PhotoCamera:
+    """One camera with its background image."""
+    name, data, background = camera.name, camera.data, background_of(camera)
+    check_placement(camera, background)
     width, height, source = photo_of(background.image, name)
     if camera.milo.solved and tuple(camera.milo.photo_size) == (width, height):
         K = np.array(camera.milo.photo_K, np.float64).reshape(3, 3)  # as it was solved, whatever the frame is now

@@ -53,19 +53,24 @@ def build(scene: bpy.types.Scene, name: str, alignment: Any, folder: Path) -> bp
 
 def remove(scene: bpy.types.Scene) -> None:
     """Remove what an earlier alignment brought; objects that the user added to its collection stay in the scene."""
-    collection = scene.milo.solved
+    remove_collection(scene.milo.solved, scene)
+    scene.milo.solved = None
+
+
+def remove_collection(collection: bpy.types.Collection | None, scene: bpy.types.Scene) -> None:
+    """Remove a collection with the cameras, points and photos that the add-on has put there, and nothing else."""
     if collection is None:
         return
     for obj in list(collection.objects):
         if obj.milo.solved:
             data = obj.data
+            photos = [background.image for background in data.background_images] if obj.type == "CAMERA" else []
             bpy.data.objects.remove(obj)
-            if data is not None and data.users == 0:
-                (bpy.data.cameras if isinstance(data, bpy.types.Camera) else bpy.data.meshes).remove(data)
+            bpy.data.batch_remove([block for block in [data] if block is not None and block.users == 0])
+            bpy.data.batch_remove([photo for photo in photos if photo is not None and photo.users == 0])
         elif not any(other.objects.get(obj.name) for other in obj.users_collection if other != collection):
             scene.collection.objects.link(obj)
     bpy.data.collections.remove(collection)
-    scene.milo.solved = None
 
 
 def set_frame(scene: bpy.types.Scene, alignment: Any) -> None:
@@ -80,20 +85,30 @@ def set_frame(scene: bpy.types.Scene, alignment: Any) -> None:
 
 def add_camera(scene: bpy.types.Scene, camera: Any, folder: Path) -> bpy.types.Object:
     """A camera object for a SolvedCamera, with its photo as background image."""
-    data = bpy.data.cameras.new(camera.name)
-    obj = bpy.data.objects.new(camera.name, data)
-    obj.matrix_local = Matrix(np.linalg.inv(FLIP_YZ @ np.reshape(camera.viewmat, (4, 4))).tolist())
-    data.display_size = CAMERA_SIZE
-    set_intrinsics(data, np.reshape(camera.K, (3, 3)), (camera.width, camera.height), frame_size(scene)[:2])
-    data.show_background_images = True
-    background = data.background_images.new()
-    background.image = bpy.data.images.load(str(folder / Path(camera.image).relative_to("run")), check_existing=True)
-    background.frame_method = "FIT"
-    background.alpha = 1.0
-    obj.milo.solved, obj.milo.photo = True, camera.name
-    obj.milo.photo_K, obj.milo.photo_size = camera.K, (camera.width, camera.height)
+    viewmat, K = np.reshape(camera.viewmat, (4, 4)), np.reshape(camera.K, (3, 3))
+    photo = folder / Path(camera.image).relative_to("run")
+    obj = camera_object(scene, camera.name, viewmat, K, (camera.width, camera.height), photo)
     if camera.mask:
         obj.milo.mask = str(folder / Path(camera.mask).relative_to("run"))
+    return obj
+
+
+def camera_object(
+    scene: bpy.types.Scene, name: str, viewmat: np.ndarray, K: np.ndarray, size: tuple[int, int], photo: Path
+) -> bpy.types.Object:
+    """A camera object that keeps exactly these matrices, with its photo as background image."""
+    data = bpy.data.cameras.new(name)
+    obj = bpy.data.objects.new(name, data)
+    obj.matrix_local = Matrix(np.linalg.inv(FLIP_YZ @ viewmat).tolist())
+    data.display_size = CAMERA_SIZE
+    set_intrinsics(data, K, size, frame_size(scene)[:2])
+    data.show_background_images = True
+    background = data.background_images.new()
+    background.image = bpy.data.images.load(str(photo))
+    background.frame_method = "FIT"
+    background.alpha = 1.0
+    obj.milo.solved, obj.milo.photo = True, name
+    obj.milo.photo_K, obj.milo.photo_size = K.ravel().tolist(), size
     return obj
 
 
