@@ -7,6 +7,7 @@ import math
 
 import bpy
 import numpy as np
+from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import EnumProperty, FloatProperty, IntProperty
 from bpy.types import Context, Operator
 
@@ -52,7 +53,7 @@ class NeedsArmature(RigOperator):
         if obj is None:
             return "Select a mesh"
         if rig.of(obj) is None:
-            return f"{obj.name} has no armature: add one first"
+            return rpt_("{} has no armature: add one first").format(obj.name)
         return "" if context.mode in {"OBJECT", "POSE"} else "Only in Object Mode and Pose Mode"
 
 
@@ -73,8 +74,8 @@ class MILO_OT_add_armature(RigOperator, Operator):
         if why_not:
             return why_not
         if rig.of(obj) is not None:
-            return f"{obj.name} has an armature already: delete that first"
-        return "" if obj.data.polygons else f"{obj.name} has no faces"
+            return rpt_("{} has an armature already: delete that first").format(obj.name)
+        return "" if obj.data.polygons else rpt_("{} has no faces").format(obj.name)
 
     @classmethod
     def description(cls, context: Context, properties: bpy.types.OperatorProperties) -> str:
@@ -120,11 +121,13 @@ class MILO_OT_bind(NeedsArmature, Operator):
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if missing > 0.005:
-            where = "everywhere" if missing > 0.995 else f"for {math.ceil(100 * missing)}% of the mesh"
-            self.report({"WARNING"}, f"Bone heat found no weights {where}: there the nearest bones have them. "
-                                     "Bones inside the mesh get better ones")
+            where = rpt_("everywhere")
+            if missing <= 0.995:
+                where = rpt_("for {}% of the mesh").format(math.ceil(100 * missing))
+            self.report({"WARNING"}, rpt_("Bone heat found no weights {}: there the nearest bones have them. "
+                                          "Bones inside the mesh get better ones").format(where))
         else:
-            self.report({"INFO"}, f"Bound {obj.name} to {armature.name}")
+            self.report({"INFO"}, rpt_("Bound {} to {}").format(obj.name, armature.name))
         return {"FINISHED"}
 
 
