@@ -1,9 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The acceptance checks of spec training.md, appendix B: those that span several parts, and where the others are."""
+"""The acceptance checks of spec training.md, appendix B, that span several parts (the list: docs/acceptance.md)."""
 
-import ast
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -18,43 +16,6 @@ from milo.backend.rendering.scale import SceneScale
 from milo.cuda_ext.fusion import fuse_depth
 from milo.cuda_ext.pivots import field
 from milo.cuda_ext.triangles import face_depth, visibility
-
-TESTS = Path(__file__).resolve().parents[1]
-ELSEWHERE = {
-    "B.1, A.1": ("backend/gaussians/test_optimizer.py", "test_position_rate_of_the_spec"),
-    "B.1, A.3": ("backend/gaussians/test_sampling.py", "test_mass_rule_of_the_spec"),
-    "B.1, A.4": ("backend/gaussians/test_densify.py", "test_clone_of_the_spec"),
-    "B.1, A.5": ("cuda_ext/test_activation.py", "test_mip_filter_of_the_spec"),
-    "B.1, A.6": ("cuda_ext/test_pivots.py", "test_vector_of_the_spec"),
-    "B.1, A.7": ("cuda_ext/test_tets.py", "test_vertex_between_two_points"),
-    "B.1, A.8": ("cuda_ext/test_fusion.py", "test_vectors_of_the_specification"),
-    "B.1, A.9": ("backend/mesh/test_occupancy.py", "test_moving_average_of_the_spec"),
-    "B.1, A.10": ("cuda_ext/test_pivots.py", "test_label_loss_of_the_spec"),
-    "B.1, A.11": ("backend/gaussians/test_optimizer.py", "test_step_factor_of_the_spec"),
-    "B.1, A.12": ("cuda_ext/test_depth_normals.py", "test_a_constant_depth_faces_the_camera"),
-    "B.1, A.13": ("backend/training/test_schedule.py", "test_dry_run_of_the_reference"),
-    "B.2, pivots": ("cuda_ext/test_pivots.py", "test_pivots_by_finite_differences"),
-    "B.2, marching": ("cuda_ext/test_tets.py", "test_gradients_by_finite_differences"),
-    "B.2, depth-normal": ("cuda_ext/test_depth_normals.py", "test_gradient_by_finite_differences"),
-    "B.2, mesh maps": ("cuda_ext/test_triangles.py", "test_gradients_are_those_of_finite_differences"),
-    "B.3, closed": ("cuda_ext/test_tets.py", "test_surface_of_random_signs_is_closed"),
-    "B.3, outward": ("cuda_ext/test_tets.py", "test_each_case_of_one_tetrahedron_faces_the_positive_side"),
-    "B.4": ("backend/training/test_schedule.py", "test_dry_run_of_the_reference_event_by_event"),
-    "B.4, regular": ("backend/training/test_regular.py", "test_dry_run_of_the_regular_schedule"),
-    "B.5, simplification": ("backend/gaussians/test_densify.py", "test_simplification_keeps_at_most_its_share"),
-    "B.5, re-initialisation": ("backend/training/test_acceptance_runs.py",
-                               "test_b5_reinitialisation_takes_as_many_from_each_view"),
-    "B.6": ("backend/training/test_acceptance_runs.py", "test_b6_a_reset_is_what_it_says"),
-    "B.7": ("backend/data/test_ply.py", "test_splats_round_trip_bit_exact"),
-    "B.7, columns": ("backend/data/test_ply.py", "test_splat_columns_and_their_order"),
-}
-
-
-@pytest.mark.parametrize("check", ELSEWHERE)
-def test_the_check_is_where_this_list_says(check):
-    path, name = ELSEWHERE[check]
-    tree = ast.parse((TESTS / path).read_text(encoding="utf-8"))
-    assert name in {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
 
 
 def test_b1_projection_of_the_spec():

@@ -57,7 +57,7 @@ def errors_after_alignment(found: np.ndarray, true: np.ndarray) -> np.ndarray:
 @pytest.fixture(scope="module")
 def aligned(tmp_path_factory):
     suzanne = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
-    folder = tmp_path_factory.mktemp("align")
+    folder = tmp_path_factory.mktemp("a scene with spaces")
     photos = photos_of(suzanne, folder / "photos")
     steps, end = finish(align(photos, folder / "scene", OPTIONS))
     return suzanne, photos, folder / "scene", steps, end

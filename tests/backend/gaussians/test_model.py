@@ -34,6 +34,7 @@ def test_selected_gaussians_are_new_leaves():
     gaussians.select(torch.tensor([5, 0, 0]))
     assert len(gaussians) == 3 and gaussians.means.grad is None
     assert torch.equal(gaussians.means[1], gaussians.means[2])
+    assert not gaussians.base_occupancy.requires_grad       # a constant, also after pruning (training.md, Q18)
 
 
 def test_splat_file_round_trip(tmp_path, random_population):
