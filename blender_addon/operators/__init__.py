@@ -8,6 +8,7 @@ from . import (
     backend,
     backends,
     composite,
+    export,
     finish,
     frames,
     help,
@@ -23,7 +24,7 @@ from . import (
 
 MODULES = (
     *(backend, backends, photos, frames, region, reconstruct, jobs, options),
-    *(mesh, finish, rig, splats, composite, animation, help),
+    *(mesh, finish, export, rig, splats, composite, animation, help),
 )
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 

@@ -43,6 +43,7 @@ class MILO_PT_finish(MiloPanel, Panel):
         if finest is not None:
             text = iface_("{}: {} triangles").format(finest.name, words.count(len(finest.data.polygons)))
             layout.label(text=text, icon="MESH_DATA")
+            layout.operator_menu_enum("milo.export_asset", "format", icon="EXPORT")
 
 
 CLASSES = (MILO_PT_finish,)

@@ -7,6 +7,7 @@ custom properties and vertex groups stay, as with a reconstruction's mesh (mesh_
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -84,10 +85,10 @@ def build(scene: bpy.types.Scene, job: str, name: str, level: Level,
 
 
 def _texture(obj: bpy.types.Object, level: Level) -> None:
-    about = obj.milo_asset
-    about.color = asset_material.packed_image(f"{obj.name} color", level.color, "sRGB", about.color)
+    about, name = obj.milo_asset, re.sub(r"[^A-Za-z0-9_-]", "_", obj.name)  # exporters stumble over other letters
+    about.color = asset_material.packed_image(f"{name}_color", level.color, "sRGB", about.color)
     if level.normal is not None:
-        about.normal = asset_material.packed_image(f"{obj.name} normal", level.normal, "Non-Color", about.normal)
+        about.normal = asset_material.packed_image(f"{name}_normal", level.normal, "Non-Color", about.normal)
     elif about.normal is not None:
         unused, about.normal = about.normal, None
         bpy.data.images.remove(unused)

@@ -19,7 +19,7 @@ def packed_image(name: str, png: bytes, colorspace: str, image: bpy.types.Image 
     image.file_format = "PNG"
     image.pack(data=png, data_len=len(png))
     image.source = "FILE"
-    image.filepath_raw = f"//{name.replace(' ', '_')}.png"  # what exporters call it
+    image.filepath_raw = f"//{image.name}.png"  # what exporters call it
     image.colorspace_settings.name = colorspace
     image.buffers_free()  # not reload(), which would look for a file of that name first
     return image
