@@ -19,6 +19,8 @@ from scipy.spatial import Delaunay
 from milo.backend.mesh.triangulation import Triangulation
 from milo.cuda_ext.delaunay import delaunay
 
+from .timing import median_seconds
+
 
 def pivots(gaussians, seed=0):
     """[9 N, 3] float32: corners and centres of the boxes of Gaussians on a noisy sphere, a tenth of them anywhere."""
@@ -35,15 +37,6 @@ def pivots(gaussians, seed=0):
     signs = torch.cartesian_prod(*[torch.tensor([-1.0, 1.0])] * 3)
     corners = means[:, None] + (signs * 3 * scales[:, None]) @ rotations.mT
     return torch.cat([corners.reshape(-1, 3), means])
-
-
-def median_seconds(run, repeats, clock=time.perf_counter):
-    times = []
-    for _ in range(repeats):
-        start = clock()
-        run()
-        times.append(clock() - start)
-    return statistics.median(times)
 
 
 def against_qhull(full=False):

@@ -7,8 +7,6 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time
 
 import torch
 
@@ -16,6 +14,7 @@ from milo.cuda_ext import splats
 from milo.cuda_ext.native import native
 
 from . import torch_raster
+from .timing import median_seconds
 
 GAUSSIANS, SIZE, THREADS = 20_000, (240, 320), 2
 
@@ -46,22 +45,12 @@ def forward_backward(rasterise, leaves, view):
     return [x.detach() for x in maps], gradients
 
 
-def median_seconds(run, repeats):
-    run()                                              # warm up
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
-
-
 def main():
     torch.set_num_threads(THREADS)
     native.set_num_threads(THREADS)
     leaves, view = scene()
-    ours = median_seconds(lambda: forward_backward(splats.rasterize_geometry, leaves, view), 15)
-    plain = median_seconds(lambda: forward_backward(torch_raster.rasterize_geometry, leaves, view), 5)
+    ours = median_seconds(lambda: forward_backward(splats.rasterize_geometry, leaves, view), 15, warm_up=True)
+    plain = median_seconds(lambda: forward_backward(torch_raster.rasterize_geometry, leaves, view), 5, warm_up=True)
     height, width = SIZE
     print(f"Median of geometry raster forward + backward, {width}x{height}, {GAUSSIANS} Gaussians, {THREADS} threads")
     print(f"  {'PyTorch, tile by tile':<24}{1e3 * plain:9.1f} ms")

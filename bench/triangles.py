@@ -7,13 +7,13 @@
 from __future__ import annotations
 
 import math
-import statistics
-import time
 
 import torch
 
 from milo.cuda_ext.native import native
 from milo.cuda_ext.triangles import antialias, face_depth, face_normals, visibility
+
+from .timing import median_seconds
 
 FACES, SIZE, THREADS = (200_000, 1_000_000), (400, 400), 2
 
@@ -36,14 +36,8 @@ def bumpy_sphere(faces):
     return torch.empty_like(verts).index_copy_(0, place, verts), faces
 
 
-def median_ms(run, repeats=15):
-    run()   # warm up
-    times = []
-    for _ in range(repeats):
-        start = time.perf_counter()
-        run()
-        times.append(time.perf_counter() - start)
-    return 1000 * statistics.median(times)
+def median_ms(run):
+    return 1000 * median_seconds(run, 15, warm_up=True)
 
 
 def measure(verts, faces, size=SIZE):

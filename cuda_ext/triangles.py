@@ -76,7 +76,7 @@ def face_depth(verts, faces, face_id, viewmat, K):
     _check_mesh(verts, faces)
     _check_face_id(face_id)
     camera = _camera(viewmat, K, verts=verts, faces=faces, face_id=face_id)
-    return _FaceDepth.apply(verts, faces, face_id, *camera)
+    return _FaceMap.apply("face_depth", (), verts, faces, face_id, *camera)
 
 
 def face_normals(verts, faces, face_id, viewmat):
@@ -96,7 +96,7 @@ def face_normals(verts, faces, face_id, viewmat):
     _check_face_id(face_id)
     # Normals need no lens: any K of the right kind will do.
     camera = _camera(viewmat, viewmat[:3, :3], verts=verts, faces=faces, face_id=face_id)
-    return _FaceNormals.apply(verts, faces, face_id, *camera)
+    return _FaceMap.apply("face_normals", (3,), verts, faces, face_id, *camera)
 
 
 def interpolate(attributes, verts, faces, face_id, viewmat, K):
@@ -189,40 +189,25 @@ class _MeshMaps(torch.autograd.Function):
         return g_verts, *(None,) * 7
 
 
-class _FaceDepth(torch.autograd.Function):
+class _FaceMap(torch.autograd.Function):
+    """What a face has at a pixel, by the kernels `op` and `op`_backward; channels: leading sizes of the map."""
+
     @staticmethod
-    def forward(ctx, verts, faces, face_id, viewmat, K):
+    def forward(ctx, op, channels, verts, faces, face_id, viewmat, K):
         mesh = kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
-        depth = verts.new_empty(face_id.shape)
-        driver(verts).face_depth(*mesh, depth)
+        drawn = verts.new_empty(*channels, *face_id.shape)
+        getattr(driver(verts), op)(*mesh, drawn)
+        ctx.op = op
         ctx.save_for_backward(*mesh)
-        return depth
+        return drawn
 
     @staticmethod
     @once_differentiable
     def backward(ctx, g):
         verts = ctx.saved_tensors[0]
         g_verts = torch.zeros_like(verts)
-        driver(verts).face_depth_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
-        return g_verts, None, None, None, None
-
-
-class _FaceNormals(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, verts, faces, face_id, viewmat, K):
-        mesh = kernel_ready(verts), kernel_ready(faces), kernel_ready(face_id), viewmat, K
-        normal = verts.new_empty(3, *face_id.shape)
-        driver(verts).face_normals(*mesh, normal)
-        ctx.save_for_backward(*mesh)
-        return normal
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx, g):
-        verts = ctx.saved_tensors[0]
-        g_verts = torch.zeros_like(verts)
-        driver(verts).face_normals_backward(*ctx.saved_tensors, kernel_ready(g), g_verts)
-        return g_verts, None, None, None, None
+        getattr(driver(verts), f"{ctx.op}_backward")(*ctx.saved_tensors, kernel_ready(g), g_verts)
+        return None, None, g_verts, None, None, None, None
 
 
 class _Interpolate(torch.autograd.Function):

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "splat_geometry.h"
 
-#include "geometry_pixel.h"
-#include "parallel.h"
-#include "splat_walk.h"
-
 namespace milo {
 
 template <class T>
@@ -12,28 +8,22 @@ GeometryFrame<T>::GeometryFrame(const Camera<T>& camera, const GeometryOptions<T
                                 const Gaussians<T>& gaussians, const GeometryImages<T>& images, int32_t* radii)
     : scene_(place_for_geometry(camera, options.kernel_size, options.near_plane, gaussians, radii)),
       options_(options),
-      transmittance_(int64_t(camera.width) * camera.height),
-      normal_length_(int64_t(camera.width) * camera.height),
-      median_at_(int64_t(camera.width) * camera.height),
-      walked_(camera.tiles_x() * camera.tiles_y()) {
-    parallel_for(scene_.bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) blend_tile(scene_.bins.busiest[k], images);
-    });
+      ends_(camera) {
+    for_each_tile(scene_.bins, [&](int tile) { blend_tile(tile, images); });
 }
 
 template <class T>
 void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
     using V = Lanes<T>;
-    struct State {
-        TilePlane<T> transmittance, red, green, blue, distance, nx, ny, nz, median_at;
+    struct State : PixelSums<T> {
+        TilePlane<T> distance;
     } s;
     const Binning& bins = scene_.bins;
     const int64_t begin = bins.tile_begin[tile];
     const Camera<T>& camera = scene_.camera;
     const TileArea area(camera, tile);
-    open_pixels(s.transmittance, area);
-    for (auto* plane : {&s.red, &s.green, &s.blue, &s.distance, &s.nx, &s.ny, &s.nz}) plane->fill(T(0));
-    s.median_at.fill(T(-1));
+    s.open(area);
+    s.distance.fill(T(0));
 
     const auto draw = [&](int64_t k, const Splat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
         const V position = V(T(k - begin));
@@ -56,35 +46,21 @@ void GeometryFrame<T>::blend_tile(int tile, const GeometryImages<T>& images) {
             select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
         }
     };
-    walked_[tile] = draw_tile(scene_, tile, area, s.transmittance, draw);
+    ends_.walked[tile] = draw_tile(scene_, tile, area, s.transmittance, draw);
+    s.end(area, camera, options_.background, images.image, images.alpha, images.normal, ends_);
 
-    const int64_t pixels = int64_t(camera.width) * camera.height;
     for (int y = 0; y < area.height; ++y) {
         const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
         MILO_INDEPENDENT
         for (int x = 0; x < area.width; ++x) {
-            const int64_t o = row + x;
-            const T t = magnitude(*s.transmittance.at(x, y)), alpha = T(1) - t;
-            const Vec3<T> n = {*s.nx.at(x, y), *s.ny.at(x, y), *s.nz.at(x, y)};
-            const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(kNormalFloor));
             const T ray = ray_length(camera, area.x0 + x, area.y0 + y);
-            images.image[o] = *s.red.at(x, y) + t * options_.background.x;
-            images.image[o + pixels] = *s.green.at(x, y) + t * options_.background.y;
-            images.image[o + 2 * pixels] = *s.blue.at(x, y) + t * options_.background.z;
-            images.alpha[o] = alpha;
-            images.expected_depth[o] = expected_depth(*s.distance.at(x, y), alpha, ray);
-            images.normal[o] = n.x * n_inverse;
-            images.normal[o + pixels] = n.y * n_inverse;
-            images.normal[o + 2 * pixels] = n.z * n_inverse;
-            transmittance_[o] = t;
-            normal_length_[o] = n_length;
-            median_at_[o] = static_cast<int32_t>(*s.median_at.at(x, y));
+            images.expected_depth[row + x] = expected_depth(*s.distance.at(x, y), images.alpha[row + x], ray);
         }
         for (int x = 0; x < area.width; ++x) {
             const int64_t o = row + x;
             T median = T(0);
-            if (median_at_[o] >= 0) {
-                const Splat<T>& splat = scene_.splats[bins.gaussian[begin + median_at_[o]]];
+            if (ends_.median_at[o] >= 0) {
+                const Splat<T>& splat = scene_.splats[bins.gaussian[begin + ends_.median_at[o]]];
                 median = splat_distance(splat, splat.mean.x - T(area.x0 + x), splat.mean.y - T(area.y0 + y));
             }
             images.median_depth[o] = median / ray_length(camera, area.x0 + x, area.y0 + y);
@@ -98,12 +74,8 @@ void GeometryFrame<T>::backward(const Gaussians<T>& gaussians, const GeometryIma
     const Binning& bins = scene_.bins;
     Buffer<T> sums(kSums * bins.instances());
     const bool planes = grads.expected_depth != nullptr, absolute = out.screen != nullptr;
-    const auto blend = planes ? (absolute ? &GeometryFrame::blend_tile_backward<true, true>
-                                          : &GeometryFrame::blend_tile_backward<true, false>)
-                              : (absolute ? &GeometryFrame::blend_tile_backward<false, true>
-                                          : &GeometryFrame::blend_tile_backward<false, false>);
-    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) (this->*blend)(bins.busiest[k], images, grads, sums.data());
+    for_each_tile_backward(bins, planes, absolute, [&](int tile, auto with_planes, auto with_absolute) {
+        blend_tile_backward<with_planes(), with_absolute()>(tile, images, grads, sums.data());
     });
     gather_gradients<Raster::geometry>(scene_.camera, gaussians, options_.kernel_size, bins, sums.data(), out);
 }
@@ -113,55 +85,31 @@ template <bool planes, bool absolute>
 void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const T>& images,
                                            const GeometryImageGrads<T>& grads, T* sums) const {
     using V = Lanes<T>;
-    struct State {
-        TilePlane<T> transmittance, remaining;
-        TilePlane<T> red, green, blue, alpha;                       // gradients per unit of weight
-        TilePlane<T> distance, nx, ny, nz;
+    struct State : PixelGrads<T> {
+        TilePlane<T> distance;
     } s = {};   // padding must be finite: it is multiplied by weights of 0
     const Binning& bins = scene_.bins;
     const Camera<T>& camera = scene_.camera;
     const TileArea area(camera, tile);
     const int64_t begin = bins.tile_begin[tile], end = bins.tile_begin[tile + 1];
     std::fill(sums + kSums * begin, sums + kSums * end, T(0));
-    if (walked_[tile] == 0) return;
-    open_pixels(s.transmittance, area);
-    const int64_t pixels = int64_t(camera.width) * camera.height;
-    for (int y = 0; y < area.height; ++y) {
-        const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
-        MILO_INDEPENDENT
-        for (int x = 0; x < area.width; ++x) {
-            const int64_t o = row + x;
-            const T a = T(1) - transmittance_[o];
-            const Vec3<T> g = {grads.image[o], grads.image[o + pixels], grads.image[o + 2 * pixels]};
-            *s.red.at(x, y) = g.x;
-            *s.green.at(x, y) = g.y;
-            *s.blue.at(x, y) = g.z;
-            const T g_alpha = grads.alpha ? grads.alpha[o] : T(0);
-            *s.alpha.at(x, y) = g_alpha;
-            // The normalised outputs (expected depth, normal) contribute nothing to the total: scaling all weights
-            // together does not change them.
-            *s.remaining.at(x, y) = g.x * images.image[o] + g.y * images.image[o + pixels] +
-                                    g.z * images.image[o + 2 * pixels] + g_alpha * a;
-        }
-        if constexpr (planes) {
+    if (ends_.walked[tile] == 0) return;
+    s.template open<planes>(area, camera, ends_, images.image, images.normal, grads.image, grads.alpha, grads.normal);
+    if constexpr (planes) {
+        for (int y = 0; y < area.height; ++y) {
+            const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
             MILO_INDEPENDENT
             for (int x = 0; x < area.width; ++x) {
                 const int64_t o = row + x;
-                const T a = T(1) - transmittance_[o], ray = ray_length(camera, area.x0 + x, area.y0 + y);
+                const T a = T(1) - ends_.transmittance[o], ray = ray_length(camera, area.x0 + x, area.y0 + y);
                 const auto g_expected = expected_depth_backward(grads.expected_depth[o], images.expected_depth[o], a, ray);
                 *s.distance.at(x, y) = g_expected.distance;
                 *s.alpha.at(x, y) += g_expected.alpha;
-                const Vec3<T> n = {images.normal[o], images.normal[o + pixels], images.normal[o + 2 * pixels]};
-                const Vec3<T> gn = {grads.normal[o], grads.normal[o + pixels], grads.normal[o + 2 * pixels]};
-                const Vec3<T> g_sum = summed_normal_backward(n, normal_length_[o], gn);
-                *s.nx.at(x, y) = g_sum.x;
-                *s.ny.at(x, y) = g_sum.y;
-                *s.nz.at(x, y) = g_sum.z;
             }
             for (int x = 0; x < area.width; ++x) {   // the median's only path: to the distance of its own Gaussian
                 const int64_t o = row + x;
-                if (median_at_[o] < 0) continue;
-                const int64_t k = begin + median_at_[o];
+                if (ends_.median_at[o] < 0) continue;
+                const int64_t k = begin + ends_.median_at[o];
                 const Vec2<T> mean = scene_.splats[bins.gaussian[k]].mean;
                 const T g_median = grads.median_depth[o] / ray_length(camera, area.x0 + x, area.y0 + y);
                 sums[kSums * k + kSumD] += g_median;
@@ -227,7 +175,7 @@ void GeometryFrame<T>::blend_tile_backward(int tile, const GeometryImages<const 
         total[kSumNormal] = nx, total[kSumNormal + 1] = ny, total[kSumNormal + 2] = nz;
         add_sums<kSums>(total, sums + kSums * k);
     };
-    redraw_tile(scene_, tile, area, walked_[tile], draw);
+    redraw_tile(scene_, tile, area, ends_.walked[tile], draw);
 }
 
 template class GeometryFrame<float>;

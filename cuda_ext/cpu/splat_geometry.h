@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The geometry raster: colour, depth and normal of Gaussians by their ray planes.  spec: rasterization.md 2
 #pragma once
-#include "splat_project.h"
+#include "geometry_tile.h"
 
 namespace milo {
 
@@ -41,9 +41,7 @@ private:
 
     SplatScene<T> scene_;
     GeometryOptions<T> options_;
-    Buffer<T> transmittance_, normal_length_;   // [H,W] at the end of each pixel
-    Buffer<int32_t> median_at_;                 // [H,W] position in the tile's list, -1 for none
-    Buffer<int32_t> walked_;                    // [tiles] Gaussians until all pixels had ended
+    PixelEnds<T> ends_;
 };
 
 extern template class GeometryFrame<float>;

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "splat_gof.h"
 
-#include "geometry_pixel.h"
-#include "parallel.h"
-#include "splat_walk.h"
-
 namespace milo {
 namespace {
 
@@ -26,28 +22,22 @@ GofFrame<T>::GofFrame(const Camera<T>& camera, const GeometryOptions<T>& options
                       const GofImages<T>& images, int32_t* radii)
     : scene_(place_for_gof(camera, options.kernel_size, options.near_plane, gaussians, radii)),
       options_(options),
-      transmittance_(int64_t(camera.width) * camera.height),
-      normal_length_(int64_t(camera.width) * camera.height),
-      median_at_(int64_t(camera.width) * camera.height),
-      walked_(camera.tiles_x() * camera.tiles_y()) {
-    parallel_for(scene_.bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) blend_tile(scene_.bins.busiest[k], images);
-    });
+      ends_(camera) {
+    for_each_tile(scene_.bins, [&](int tile) { blend_tile(tile, images); });
 }
 
 template <class T>
 void GofFrame<T>::blend_tile(int tile, const GofImages<T>& images) {
     using V = Lanes<T>;
-    struct State {
-        TilePlane<T> transmittance, red, green, blue, nx, ny, nz, median, median_at;
+    struct State : PixelSums<T> {
+        TilePlane<T> median;
     } s;
     const Binning& bins = scene_.bins;
     const int64_t first = bins.tile_begin[tile];
     const Camera<T>& camera = scene_.camera;
     const TileArea area(camera, tile);
-    open_pixels(s.transmittance, area);
-    for (auto* plane : {&s.red, &s.green, &s.blue, &s.nx, &s.ny, &s.nz, &s.median}) plane->fill(T(0));
-    s.median_at.fill(T(-1));
+    s.open(area);
+    s.median.fill(T(0));
 
     const auto draw = [&](int64_t k, const GofSplat<T>& splat, Strip strip) MILO_INLINE_LAMBDA {
         const V position = V(T(k - first));
@@ -72,30 +62,10 @@ void GofFrame<T>::blend_tile(int tile, const GofImages<T>& images) {
             select(is_median, position, V::load(s.median_at.at(x, y))).store(s.median_at.at(x, y));
         }
     };
-    walked_[tile] = draw_tile(scene_, tile, area, s.transmittance, draw);
-
-    const int64_t pixels = int64_t(camera.width) * camera.height;
-    for (int y = 0; y < area.height; ++y) {
-        const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
-        MILO_INDEPENDENT
-        for (int x = 0; x < area.width; ++x) {
-            const int64_t o = row + x;
-            const T t = magnitude(*s.transmittance.at(x, y));
-            const Vec3<T> n = {*s.nx.at(x, y), *s.ny.at(x, y), *s.nz.at(x, y)};
-            const T n_length = length(n), n_inverse = T(1) / larger(n_length, T(kNormalFloor));
-            images.image[o] = *s.red.at(x, y) + t * options_.background.x;
-            images.image[o + pixels] = *s.green.at(x, y) + t * options_.background.y;
-            images.image[o + 2 * pixels] = *s.blue.at(x, y) + t * options_.background.z;
-            images.alpha[o] = T(1) - t;
-            images.depth[o] = *s.median.at(x, y);
-            images.normal[o] = n.x * n_inverse;
-            images.normal[o + pixels] = n.y * n_inverse;
-            images.normal[o + 2 * pixels] = n.z * n_inverse;
-            transmittance_[o] = t;
-            normal_length_[o] = n_length;
-            median_at_[o] = static_cast<int32_t>(*s.median_at.at(x, y));
-        }
-    }
+    ends_.walked[tile] = draw_tile(scene_, tile, area, s.transmittance, draw);
+    s.end(area, camera, options_.background, images.image, images.alpha, images.normal, ends_);
+    for (int y = 0; y < area.height; ++y)
+        std::copy_n(s.median.at(0, y), area.width, images.depth + int64_t(area.y0 + y) * camera.width + area.x0);
 }
 
 template <class T>
@@ -104,12 +74,8 @@ void GofFrame<T>::backward(const Gaussians<T>& gaussians, const GofImages<const 
     const Binning& bins = scene_.bins;
     Buffer<T> sums(kSums * bins.instances());
     const bool planes = grads.depth != nullptr, absolute = out.screen != nullptr;
-    const auto blend = planes ? (absolute ? &GofFrame::blend_tile_backward<true, true>
-                                          : &GofFrame::blend_tile_backward<true, false>)
-                              : (absolute ? &GofFrame::blend_tile_backward<false, true>
-                                          : &GofFrame::blend_tile_backward<false, false>);
-    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) (this->*blend)(bins.busiest[k], images, grads, sums.data());
+    for_each_tile_backward(bins, planes, absolute, [&](int tile, auto with_planes, auto with_absolute) {
+        blend_tile_backward<with_planes(), with_absolute()>(tile, images, grads, sums.data());
     });
     gather_gradients<Raster::gof>(scene_.camera, gaussians, options_.kernel_size, bins, sums.data(), out);
 }
@@ -119,48 +85,21 @@ template <bool planes, bool absolute>
 void GofFrame<T>::blend_tile_backward(int tile, const GofImages<const T>& images, const GofImageGrads<T>& grads,
                                       T* sums) const {
     using V = Lanes<T>;
-    struct State {
-        TilePlane<T> transmittance, remaining;
-        TilePlane<T> red, green, blue, alpha;   // gradients per unit of weight
-        TilePlane<T> nx, ny, nz;
-        TilePlane<T> depth, median_at;          // gradient of the median depth, and whose it is
+    struct State : PixelGrads<T> {
+        TilePlane<T> depth, median_at;   // gradient of the median depth, and whose it is
     } s = {};   // padding must be finite: it is multiplied by weights of 0
     const Binning& bins = scene_.bins;
     const Camera<T>& camera = scene_.camera;
     const TileArea area(camera, tile);
     const int64_t first = bins.tile_begin[tile], end = bins.tile_begin[tile + 1];
     std::fill(sums + kSums * first, sums + kSums * end, T(0));
-    if (walked_[tile] == 0) return;
-    open_pixels(s.transmittance, area);
-    const int64_t pixels = int64_t(camera.width) * camera.height;
-    for (int y = 0; y < area.height; ++y) {
-        const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
-        MILO_INDEPENDENT
-        for (int x = 0; x < area.width; ++x) {
-            const int64_t o = row + x;
-            const Vec3<T> g = {grads.image[o], grads.image[o + pixels], grads.image[o + 2 * pixels]};
-            *s.red.at(x, y) = g.x;
-            *s.green.at(x, y) = g.y;
-            *s.blue.at(x, y) = g.z;
-            const T g_alpha = grads.alpha ? grads.alpha[o] : T(0);
-            *s.alpha.at(x, y) = g_alpha;
-            // The normal contributes nothing to the total: scaling all weights together does not change it.
-            *s.remaining.at(x, y) = g.x * images.image[o] + g.y * images.image[o + pixels] +
-                                    g.z * images.image[o + 2 * pixels] + g_alpha * (T(1) - transmittance_[o]);
-        }
-        if constexpr (planes) {
-            MILO_INDEPENDENT
-            for (int x = 0; x < area.width; ++x) {
-                const int64_t o = row + x;
-                const Vec3<T> n = {images.normal[o], images.normal[o + pixels], images.normal[o + 2 * pixels]};
-                const Vec3<T> gn = {grads.normal[o], grads.normal[o + pixels], grads.normal[o + 2 * pixels]};
-                const Vec3<T> g_sum = summed_normal_backward(n, normal_length_[o], gn);
-                *s.nx.at(x, y) = g_sum.x;
-                *s.ny.at(x, y) = g_sum.y;
-                *s.nz.at(x, y) = g_sum.z;
-                *s.depth.at(x, y) = grads.depth[o];
-                *s.median_at.at(x, y) = T(median_at_[o]);
-            }
+    if (ends_.walked[tile] == 0) return;
+    s.template open<planes>(area, camera, ends_, images.image, images.normal, grads.image, grads.alpha, grads.normal);
+    if constexpr (planes) {
+        for (int y = 0; y < area.height; ++y) {
+            const int64_t row = int64_t(area.y0 + y) * camera.width + area.x0;
+            std::copy_n(grads.depth + row, area.width, s.depth.at(0, y));
+            std::copy_n(ends_.median_at.data() + row, area.width, s.median_at.at(0, y));
         }
     }
 
@@ -214,7 +153,7 @@ void GofFrame<T>::blend_tile_backward(int tile, const GofImages<const T>& images
         }
         add_sums<kSums>(total, sums + kSums * k);
     };
-    redraw_tile(scene_, tile, area, walked_[tile], draw);
+    redraw_tile(scene_, tile, area, ends_.walked[tile], draw);
 }
 
 template class GofFrame<float>;

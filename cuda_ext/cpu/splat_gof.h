@@ -35,9 +35,7 @@ private:
 
     SplatScene<T, GofSplat<T>> scene_;
     GeometryOptions<T> options_;
-    Buffer<T> transmittance_, normal_length_;   // [H,W] at the end of each pixel
-    Buffer<int32_t> median_at_;                 // [H,W] position in the tile's list, -1 for none
-    Buffer<int32_t> walked_;                    // [tiles] Gaussians until all pixels had ended
+    PixelEnds<T> ends_;
 };
 
 extern template class GofFrame<float>;

@@ -116,9 +116,7 @@ template <class T>
 void train_stats(const SplatScene<T>& scene, int64_t count, T* accum_weights, int32_t* area_proj, int32_t* area_max) {
     const Binning& bins = scene.bins;
     Buffer<InstanceStats<T>> stats(bins.instances());
-    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) tile_stats(scene, bins.busiest[k], stats.data());
-    });
+    for_each_tile(bins, [&](int tile) { tile_stats(scene, tile, stats.data()); });
     for_each_sum(bins, count, [&](int64_t i, const int32_t* first, const int32_t* last) {
         InstanceStats<T> sum = {T(0), 0, 0};
         for (; first != last; ++first) {
@@ -140,11 +138,7 @@ void train_depth(const SplatScene<T>& scene, const Gaussians<T>& gaussians, int3
         for (int64_t i = begin; i < end; ++i)
             if (scene.placed.touched[i]) peaks[i] = make_peak(scene.camera, gaussians, i);
     });
-    const Binning& bins = scene.bins;
-    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k)
-            tile_depth(scene, peaks, bins.busiest[k], index, points, depth, transmittance);
-    });
+    for_each_tile(scene.bins, [&](int tile) { tile_depth(scene, peaks, tile, index, points, depth, transmittance); });
 }
 
 template void train_stats(const SplatScene<float>&, int64_t, float*, int32_t*, int32_t*);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "splat_train.h"
 
-#include "parallel.h"
 #include "splat_walk.h"
 
 namespace milo {
@@ -14,9 +13,7 @@ TrainFrame<T>::TrainFrame(const Camera<T>& camera, T near_plane, Vec3<T> backgro
       walked_(camera.tiles_x() * camera.tiles_y()) {
     const Binning& bins = scene_.bins;
     Buffer<int32_t> owned(bins.instances());
-    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) blend_tile(bins.busiest[k], image, owned.data());
-    });
+    for_each_tile(bins, [&](int tile) { blend_tile(tile, image, owned.data()); });
     for_each_sum(bins, gaussians.count, [&](int64_t i, const int32_t* first, const int32_t* last) {
         area_max[i] = 0;
         for (; first != last; ++first) area_max[i] += owned[*first];
@@ -72,9 +69,7 @@ void TrainFrame<T>::backward(const Gaussians<T>& gaussians, const T* image, cons
                              const GaussianGrads<T>& out) const {
     const Binning& bins = scene_.bins;
     Buffer<T> sums(kSums * bins.instances());
-    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t k = begin; k < end; ++k) blend_tile_backward(bins.busiest[k], image, g_image, sums.data());
-    });
+    for_each_tile(bins, [&](int tile) { blend_tile_backward(tile, image, g_image, sums.data()); });
     gather_gradients<Raster::training>(scene_.camera, gaussians, T(kTrainLowPass), bins, sums.data(), out);
 }
 

@@ -5,9 +5,18 @@
 #include <algorithm>
 
 #include "lanes.h"
+#include "parallel.h"
 #include "splat_project.h"
 
 namespace milo {
+
+// f(tile) for all tiles, those with most Gaussians first.
+template <class F>
+void for_each_tile(const Binning& bins, F f) {
+    parallel_for(bins.tiles(), 1, [&](int64_t begin, int64_t end, int) {
+        for (int64_t k = begin; k < end; ++k) f(bins.busiest[k]);
+    });
+}
 
 // A per-pixel value of a tile.
 template <class T>
