@@ -13,6 +13,7 @@ from .connection.problems import Problem
 from .scene import mesh_object
 
 BUSY_S, IDLE_S = 0.1, 0.5
+COPIES_S = 2.0  # from one look for copies to the next
 TRANSFER_S = 0.01  # between slices of what is carried over to the next mesh
 
 _drawn: tuple = ()
@@ -35,6 +36,12 @@ def tick() -> float:
     if now.refresh.transferring:
         return TRANSFER_S
     return BUSY_S if busy or now.backend.state in ("starting", "stopping") else IDLE_S
+
+
+def look_for_copies() -> float:
+    """Let go of copies soon after they were made: automatic saves call no handler."""
+    mesh_object.let_go_of_copies()
+    return COPIES_S
 
 
 def appearance(now: session.Session) -> tuple:
@@ -103,9 +110,11 @@ def register() -> None:
     bpy.app.handlers.redo_post.append(on_undo)
     bpy.app.handlers.load_post.append(on_load)
     bpy.app.timers.register(tick, first_interval=IDLE_S, persistent=True)
+    bpy.app.timers.register(look_for_copies, first_interval=COPIES_S, persistent=True)
 
 
 def unregister() -> None:
+    bpy.app.timers.unregister(look_for_copies)
     bpy.app.timers.unregister(tick)
     bpy.app.handlers.load_post.remove(on_load)
     bpy.app.handlers.redo_post.remove(on_undo)

@@ -18,7 +18,7 @@ from .connection.backend import READY
 from .connection.photo_size import PhotoCount, Photos
 from .connection.problems import Problem, Refused
 from .protocol.outlook import Estimate, EstimateJob
-from .scene import cameras, solved
+from .scene import cameras, cloud, solved
 
 if TYPE_CHECKING:
     from .session import Session
@@ -85,7 +85,7 @@ class Outlook:
             self.estimate = None
             return
         found = self.photos
-        points = len(obj.data.vertices) if (obj := solved.points_of(scene)) and choices.source == "PHOTOS" else 0
+        points = cloud.count(obj) if (obj := solved.points_of(scene)) and choices.source == "PHOTOS" else 0
         question = EstimateJob(found.count, found.width, found.height, points, (choices.preset,), settings)
         self._asked = backend.client.request(question)
 

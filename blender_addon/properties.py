@@ -19,7 +19,7 @@ from bpy.types import PropertyGroup
 
 from . import options
 from .frame_choice import MILO_PG_frames
-from .scene import region
+from .scene import region, solved
 
 SOURCES = (
     ("PHOTOS", "Photos", "Photos or a video without cameras: align them first"),
@@ -44,6 +44,11 @@ PRESETS = (  # the numbers are what a .blend keeps
 )
 
 
+def show_region(choices: MILO_PG_scene, context: bpy.types.Context) -> None:
+    """The region, or whether to see it, was changed."""
+    solved.crop_points(choices.id_data)
+
+
 class MILO_PG_scene(PropertyGroup):
     """The user's choices, and which job they led to."""
 
@@ -66,12 +71,23 @@ class MILO_PG_scene(PropertyGroup):
         description="Cameras and points that the last alignment brought",
         type=bpy.types.Collection,
     )
+    aligned_photos: IntProperty(name="Photos", description="Photos that the last alignment was given")
+    aligned_parts: StringProperty(
+        name="Parts", description="How many photos each part has that the alignment could not join; the first is used"
+    )
     frames: PointerProperty(name="Frames", description="Which frames of moving cameras to take", type=MILO_PG_frames)
     region: PointerProperty(
         name="Region",
         description="Box of interest: outside of this Empty cube there will be no mesh. Empty: all of the scene",
         type=bpy.types.Object,
         poll=region.is_box,
+        update=show_region,
+    )
+    crop_preview: BoolProperty(
+        name="Crop Preview",
+        description="Show only the sparse points inside the region",
+        default=True,
+        update=show_region,
     )
     keep_background: BoolProperty(
         name="Keep Background", description="Keep the splats outside the region in the result", default=True

@@ -109,8 +109,8 @@ class MILO_OT_cancel_photos(Operator):
 
 
 class MILO_OT_set_scale(Operator):
-    """Scale the solved cameras so that the two selected points are as far apart as in reality. Select two vertices of
-    the sparse points in Edit Mode, or two objects"""
+    """Scale the solved cameras so that the two selected points are as far apart as in reality. Select two of the
+    sparse points in Edit Mode, or two objects"""
 
     bl_idname = "milo.set_scale"
     bl_label = "Set Scale"
@@ -126,7 +126,7 @@ class MILO_OT_set_scale(Operator):
         if solved.root_of(context.scene) is None:
             why_not = "Align photos first"
         elif solved.measured(context) is None:
-            why_not = "Select two vertices of the sparse points in Edit Mode, or two objects"
+            why_not = "Select two of the sparse points in Edit Mode, or two objects"
         if why_not:
             cls.poll_message_set(why_not)
         return not why_not

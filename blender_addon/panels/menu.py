@@ -12,7 +12,7 @@ GROUPS = (
     ("start_backend", "stop_backend", "show_log", "pair", "add_backend", "copy_install_command"),
     ("check_photos", "align", "cancel_photos", "set_scale", "take_frames", "add_region"),
     ("reconstruct", "pause", "resume", "cancel"),
-    ("freeze",),
+    ("freeze", "finish", "cancel_finish"),
     ("composite_splats", "remove_composite", "render_splats", "save_animation"),
     ("add_armature", "bind", "test_pose", "add_wave", "add_turntable"),
     ("help",),

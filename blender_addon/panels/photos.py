@@ -37,8 +37,11 @@ def draw_source(layout: UILayout, context: Context, now: session.Session) -> Non
     if choices.solved is not None:
         found = len(cameras.cameras_with_photo(context.scene, choices.solved))
         row = layout.row(align=True)
-        row.label(text=iface_("{} cameras").format(found), icon="CAMERA_DATA")
+        row.label(text=iface_("{} of {} photos").format(found, choices.aligned_photos), icon="CAMERA_DATA")
         row.operator("milo.set_scale", icon="FIXED_SIZE")
+        if "+" in choices.aligned_parts:
+            text = iface_("The photos fall into parts that could not be joined ({}): only the first is here")
+            draw_text(layout, context, text.format(choices.aligned_parts), "INFO")
 
 
 class MILO_UL_photos(UIList):
@@ -81,6 +84,7 @@ class MILO_PT_region(MiloPanel, Panel):
         if choices.region is None:
             layout.operator("milo.add_region", icon="CUBE")
         else:
+            layout.prop(choices, "crop_preview")
             layout.prop(choices, "keep_background")
 
 

@@ -14,6 +14,7 @@ from bpy.app.translations import pgettext_rpt as rpt_
 
 from . import carry, material
 
+COPY = "copy"
 BUSY_MODES = {
     "EDIT": "Edit Mode",
     "SCULPT": "Sculpt Mode",
@@ -37,14 +38,20 @@ def follows(obj: bpy.types.Object) -> bool:
 
 
 def own() -> None:
-    """Mark every object of a job as its own; when a .blend was opened, as Blender numbers objects anew then."""
+    """Mark one object of each job as its own; when a .blend was opened, as Blender numbers objects anew then.
+
+    An automatic save may hold a copy that nobody let go of: the first by name is the job's.
+    """
+    owned = set()
     for obj in bpy.data.objects:
         if obj.milo.job:
-            obj.milo.owner = str(obj.session_uid)
+            obj.milo.owner = str(obj.session_uid) if obj.milo.job not in owned else COPY
+            owned.add(obj.milo.job)
+    let_go_of_copies()
 
 
 def let_go_of_copies() -> None:
-    """Make copies of a job's object objects like any other; before a .blend is saved, where both would look alike."""
+    """Make copies of a job's object objects like any other: in a saved .blend both would look alike."""
     for obj in bpy.data.objects:
         if obj.milo.job and not follows(obj):
             obj.milo.job = obj.milo.owner = ""

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Solved cameras as Blender objects: one collection with an Empty, cameras with their photos, and sparse points.
 
-Everything hangs on the Empty: moving, turning and scaling it moves the scene. The points are vertices of a mesh,
-because vertices can be selected, and a modifier shows them as a point cloud.
+Everything hangs on the Empty: moving, turning and scaling it moves the scene.
 """
 
 from __future__ import annotations
 
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +13,10 @@ import bpy
 import numpy as np
 from mathutils import Matrix
 
-from . import material
+from . import cloud
 from .cameras import FLIP_YZ, frame_size
 
-NODES = "MILo points"
 CAMERA_SIZE = 0.15  # of the drawn camera, units
-POINT_RADIUS = 0.004
 SENSOR_MM = 36.0
 
 
@@ -42,10 +38,13 @@ def build(scene: bpy.types.Scene, name: str, alignment: Any, folder: Path) -> bp
         obj = add_camera(scene, camera, folder)
         obj.parent = root
         collection.objects.link(obj)
-    points = add_points(f"{name} points", alignment.points, alignment.colors)
-    points.parent = root
+    points = cloud.add(f"{name} points", alignment.points, alignment.colors)
+    points.milo.solved, points.parent = True, root
     collection.objects.link(points)
     scene.milo.solved = collection
+    scene.milo.aligned_photos = alignment.photos
+    scene.milo.aligned_parts = " + ".join(map(str, alignment.models))
+    crop_points(scene)
     if scene.camera is None and alignment.cameras:
         scene.camera = next(obj for obj in collection.objects if obj.type == "CAMERA")
     return collection
@@ -64,10 +63,11 @@ def remove_collection(collection: bpy.types.Collection | None, scene: bpy.types.
     for obj in list(collection.objects):
         if obj.milo.solved:
             data = obj.data
-            photos = [background.image for background in data.background_images] if obj.type == "CAMERA" else []
+            held = [background.image for background in data.background_images] if obj.type == "CAMERA" else []
+            held += [modifier.node_group for modifier in obj.modifiers if modifier.type == "NODES"]
             bpy.data.objects.remove(obj)
-            bpy.data.batch_remove([block for block in [data] if block is not None and block.users == 0])
-            bpy.data.batch_remove([photo for photo in photos if photo is not None and photo.users == 0])
+            bpy.data.batch_remove([data] if data.users == 0 else [])
+            bpy.data.batch_remove([block for block in held if block is not None and block.users == 0])
         elif not any(other.objects.get(obj.name) for other in obj.users_collection if other != collection):
             scene.collection.objects.link(obj)
     bpy.data.collections.remove(collection)
@@ -126,42 +126,6 @@ def set_intrinsics(
     data.shift_y = (float(K[1, 2]) - photo[1] / 2) / ratio / frame[0]
 
 
-def add_points(name: str, points: np.ndarray, colors: np.ndarray) -> bpy.types.Object:
-    """A mesh of loose vertices with colours, shown as a point cloud."""
-    mesh = bpy.data.meshes.new(name)
-    mesh.vertices.add(len(points))
-    mesh.attributes["position"].data.foreach_set("vector", np.ascontiguousarray(points, np.float32).ravel())
-    mesh.attributes.new(material.COLOR_ATTRIBUTE, "BYTE_COLOR", "POINT")
-    rgba = np.ones((len(points), 4), np.float32)
-    rgba[:, :3] = colors.astype(np.float32) / 255.0
-    mesh.attributes[material.COLOR_ATTRIBUTE].data.foreach_set("color_srgb", rgba.ravel())
-    mesh.update()
-    obj = bpy.data.objects.new(name, mesh)
-    obj.milo.solved = True
-    modifier = obj.modifiers.new("Points", "NODES")
-    modifier.node_group = point_nodes()
-    return obj
-
-
-def point_nodes() -> bpy.types.NodeTree:
-    """Geometry nodes that turn vertices into points with the vertex-colour material; made once, then reused."""
-    tree = bpy.data.node_groups.get(NODES)
-    if tree is not None:
-        return tree
-    tree = bpy.data.node_groups.new(NODES, "GeometryNodeTree")
-    tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
-    tree.interface.new_socket("Geometry", in_out="OUTPUT", socket_type="NodeSocketGeometry")
-    kinds = ("NodeGroupInput", "GeometryNodeMeshToPoints", "GeometryNodeSetMaterial", "NodeGroupOutput")
-    nodes = [tree.nodes.new(kind) for kind in kinds]
-    for i, node in enumerate(nodes):
-        node.location = (200 * i, 0)
-    nodes[1].inputs["Radius"].default_value = POINT_RADIUS
-    nodes[2].inputs["Material"].default_value = material.vertex_colour_material()
-    for source, target in pairwise(nodes):
-        tree.links.new(source.outputs[0], target.inputs[0])
-    return tree
-
-
 def root_of(scene: bpy.types.Scene) -> bpy.types.Object | None:
     """The Empty that solved cameras hang on, or None."""
     points = points_of(scene)
@@ -171,30 +135,32 @@ def root_of(scene: bpy.types.Scene) -> bpy.types.Object | None:
 def points_of(scene: bpy.types.Scene) -> bpy.types.Object | None:
     """The sparse points of the solved cameras, or None."""
     objects = scene.milo.solved.objects if scene.milo.solved else ()
-    return next((obj for obj in objects if obj.type == "MESH" and obj.milo.solved), None)
+    return next((obj for obj in objects if cloud.is_cloud(obj) and obj.milo.solved), None)
 
 
 def sparse_points(scene: bpy.types.Scene) -> tuple[np.ndarray, np.ndarray] | tuple[None, None]:
     """Sparse points [P, 3] float32 in the world and their colours [P, 3] uint8; None without any."""
     obj = points_of(scene)
-    if obj is None or not obj.data.vertices:
+    points, colors = cloud.read(obj) if obj is not None else (None, None)
+    if points is None:
         return None, None
-    count = len(obj.data.vertices)
-    points, rgba = np.empty(3 * count, np.float32), np.empty(4 * count, np.float32)
-    obj.data.attributes["position"].data.foreach_get("vector", points)
-    obj.data.attributes[material.COLOR_ATTRIBUTE].data.foreach_get("color_srgb", rgba)
     world = np.array(obj.matrix_world)
-    points = points.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
-    return points.astype(np.float32), np.round(rgba.reshape(-1, 4)[:, :3] * 255).astype(np.uint8)
+    return (points @ world[:3, :3].T + world[:3, 3]).astype(np.float32), colors
+
+
+def crop_points(scene: bpy.types.Scene) -> None:
+    """Hide the sparse points outside the region, or show all of them, as the scene's settings say."""
+    points = points_of(scene)
+    if points is not None and "Points" in points.modifiers:
+        cloud.hide_outside(points, scene.milo.region if scene.milo.crop_preview else None)
 
 
 def measured(context: bpy.types.Context) -> float | None:
-    """The distance in the world of the two points that are selected: vertices of the points in Edit Mode, else two
-    objects. None if it is not two."""
+    """The distance in the world of the two points that are selected: of the sparse points in Edit Mode, else two objects.
+    None if it is not two."""
     points = points_of(context.scene)
     if points is not None and points.mode == "EDIT":
-        points.update_from_editmode()
-        chosen = [points.matrix_world @ vertex.co for vertex in points.data.vertices if vertex.select]
+        chosen = cloud.selected(points)
     else:
         chosen = [obj.matrix_world.translation for obj in context.selected_objects]
     return (chosen[0] - chosen[1]).length if len(chosen) == 2 else None

@@ -219,6 +219,41 @@ def test_copies_keep_their_mesh(shown, tmp_path):
     assert module.find("job-1") is None and len(bpy.data.objects["aaa"].data.vertices) == 36
 
 
+def test_a_recovered_file_has_one_object_for_a_job(shown, milo, tmp_path):
+    """An automatic save calls no handlers: a copy in it looks like the original."""
+    module, obj = shown
+    heartbeat = milo("heartbeat")
+    copy = obj.copy()
+    copy.data = obj.data.copy()
+    bpy.context.scene.collection.objects.link(copy)
+    bpy.app.handlers.save_pre.remove(heartbeat.on_save)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "auto.blend"), copy=True)
+    bpy.app.handlers.save_pre.append(heartbeat.on_save)
+    names = obj.name, copy.name
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "auto.blend"))
+    assert [bpy.data.objects[name].milo.job for name in names] == ["job-1", ""]
+    assert module.find("job-1") == bpy.data.objects[names[0]]
+
+
+def test_copies_are_let_go_of_but_not_what_undo_brings_back(shown, milo):
+    module, obj = shown
+    name = obj.name
+    bpy.ops.ed.undo_push(message="made")
+    bpy.ops.object.select_all(action="DESELECT")
+    obj.select_set(True)
+    bpy.context.view_layer.objects.active = obj
+    bpy.ops.object.duplicate()
+    bpy.ops.ed.undo_push(message="duplicated")
+    copy = bpy.context.view_layer.objects.active.name
+    assert milo("heartbeat").look_for_copies() > 0
+    assert bpy.data.objects[copy].milo.job == "" and bpy.data.objects[name].milo.job == "job-1"
+    bpy.data.objects.remove(bpy.data.objects[name])
+    bpy.ops.ed.undo_push(message="deleted")
+    bpy.ops.ed.undo()
+    milo("heartbeat").look_for_copies()
+    assert module.find("job-1") == bpy.data.objects[name]
+
+
 def test_collections_stay(shown):
     module, obj = shown
     mine = bpy.data.collections.new("mine")
