@@ -72,9 +72,9 @@ class MILO_PG_asset(PropertyGroup):
     place: FloatVectorProperty(
         name="Place", description="From the reconstruction to the object, by rows", size=16
     )
-    material: PointerProperty(name="Material", type=bpy.types.Material)
-    color: PointerProperty(name="Base Color", type=bpy.types.Image)
-    normal: PointerProperty(name="Normal Map", type=bpy.types.Image)
+    material: PointerProperty(name="Material", description="The asset's own material", type=bpy.types.Material)
+    color: PointerProperty(name="Base Color", description="Texture of the base color", type=bpy.types.Image)
+    normal: PointerProperty(name="Normal Map", description="Texture with the relief of the scan", type=bpy.types.Image)
 
 
 CLASSES = (MILO_PG_finish, MILO_PG_asset)

@@ -128,12 +128,12 @@ class MILO_PG_scene(PropertyGroup):
 class MILO_PG_photo(PropertyGroup):
     """A line of the report on photos."""
 
-    problems: StringProperty(name="Problems")
-    sharpness: FloatProperty(name="Sharpness")
-    brightness: FloatProperty(name="Brightness")
-    width: IntProperty(name="Width")
-    height: IntProperty(name="Height")
-    state: EnumProperty(name="Camera", items=PHOTO_STATES)
+    problems: StringProperty(name="Problems", description="What is wrong with the photo")
+    sharpness: FloatProperty(name="Sharpness", description="0 is blurred, 1 is sharp")
+    brightness: FloatProperty(name="Brightness", description="Mean brightness, 0 to 255")
+    width: IntProperty(name="Width", description="Pixels")
+    height: IntProperty(name="Height", description="Pixels")
+    state: EnumProperty(name="Camera", description="Whether the photo's camera was found", items=PHOTO_STATES)
 
 
 class MILO_PG_object(PropertyGroup):
@@ -180,7 +180,9 @@ def register() -> None:
     bpy.types.Scene.milo = PointerProperty(type=MILO_PG_scene)
     bpy.types.Object.milo = PointerProperty(type=MILO_PG_object)
     bpy.types.WindowManager.milo_photos = CollectionProperty(type=MILO_PG_photo)
-    bpy.types.WindowManager.milo_photo = IntProperty(name="Photo", update=show_camera)
+    bpy.types.WindowManager.milo_photo = IntProperty(
+        name="Photo", description="The photo that is selected in the list", update=show_camera
+    )
 
 
 def unregister() -> None:

@@ -80,7 +80,7 @@ class MILO_OT_pair(Operator):
     bl_idname = "milo.pair"
     bl_label = "Pair with Another Computer"
 
-    code: StringProperty(name="Pairing Code", description="What milo serve or milo pair has printed: milo://...")
+    code: StringProperty(name="Pairing Code", description="What milo serve or milo pair has printed; it begins with milo://")
     name: StringProperty(name="Name", description="As the list is to show it. Empty: the name of that computer")
     address: StringProperty(
         name="Address", description="host:port where it differs from the code's, as behind a router or through a tunnel"

@@ -63,7 +63,7 @@ class MILO_OT_add_armature(RigOperator, Operator):
     bl_idname = "milo.add_armature"
     bl_label = "Add Armature"
 
-    kind: EnumProperty(name="Kind", items=KINDS)
+    kind: EnumProperty(name="Kind", description="Which bones to add", items=KINDS)
     bones: IntProperty(name="Bones", description="Bones of the chain", default=6, min=1, soft_max=20, max=100)
     axis: EnumProperty(name="Axis", description="Where the chain goes", items=AXES)
     facing: EnumProperty(name="Facing", description="Where the body looks", items=FACING)

@@ -6,17 +6,7 @@ from __future__ import annotations
 import bpy
 from bpy.types import Context, Menu
 
-from .. import preferences
-
-GROUPS = (
-    ("start_backend", "stop_backend", "show_log", "pair", "add_backend", "copy_install_command"),
-    ("check_photos", "align", "cancel_photos", "set_scale", "take_frames", "add_region"),
-    ("reconstruct", "pause", "resume", "cancel"),
-    ("freeze", "finish", "cancel_finish"),
-    ("composite_splats", "remove_composite", "render_splats", "save_animation"),
-    ("add_armature", "bind", "test_pose", "add_wave", "add_turntable"),
-    ("help",),
-)
+from .. import operators, preferences
 
 
 class MILO_MT_backends(Menu):
@@ -41,11 +31,12 @@ class MILO_MT_all(Menu):
     bl_label = "MILo"
 
     def draw(self, context: Context) -> None:
-        for i, names in enumerate(GROUPS):
-            if i:
-                self.layout.separator()
+        for module in operators.MODULES:
+            names = [cls.bl_idname for cls in module.CLASSES if "INTERNAL" not in getattr(cls, "bl_options", ())]
             for name in names:
-                self.layout.operator(f"milo.{name}")
+                self.layout.operator(name)
+            if names and module is not operators.MODULES[-1]:
+                self.layout.separator()
 
 
 def draw_in_object_menu(menu: Menu, context: Context) -> None:

@@ -156,8 +156,8 @@ def crop_points(scene: bpy.types.Scene) -> None:
 
 
 def measured(context: bpy.types.Context) -> float | None:
-    """The distance in the world of the two points that are selected: of the sparse points in Edit Mode, else two objects.
-    None if it is not two."""
+    """The distance in the world of the two selected points: of the sparse points in Edit Mode, else two objects. None
+    if it is not two."""
     points = points_of(context.scene)
     if points is not None and points.mode == "EDIT":
         chosen = cloud.selected(points)

@@ -105,18 +105,6 @@ def test_settings_reach_the_backend(session, photos, tmp_path):
     assert "preset=('high',)" in start and "'schedule.iterations': 50" in start
 
 
-def test_everything_has_a_name_and_a_tooltip_and_is_found_by_search(milo):
-    """F3 finds what is in a menu; buttons of the panel that need a row of a list are no commands by themselves."""
-    in_menu = {f"milo.{name}" for group in milo("panels.menu").GROUPS for name in group}
-    for cls in milo("operators").CLASSES:
-        assert cls.bl_label and cls.__doc__ and not cls.__doc__.rstrip().endswith("."), cls
-        assert (cls.bl_idname in in_menu) != ("INTERNAL" in getattr(cls, "bl_options", ())), cls.bl_idname
-    for settings in (bpy.context.scene.milo, bpy.data.objects.new("x", None).milo):
-        for name, value in settings.bl_rna.properties.items():
-            assert name in ("rna_type", "name") or (value.name and value.description), name
-            assert not value.description.endswith("."), name
-
-
 def test_the_manual_opens(milo):
     assert bpy.ops.milo.help() == {"FINISHED"}
     assert bpy.data.texts["MILo manual"].as_string().startswith("# MILo in Blender")
