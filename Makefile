@@ -22,7 +22,7 @@ print(*project["dependencies"], *project["optional-dependencies"]["test"], sep="
 endef
 export REQUIREMENTS
 
-.PHONY: all demo ablation addon test test-all test-window lint bench bench-gpu clean
+.PHONY: all demo demo-animate ablation addon test test-all test-window lint bench bench-gpu clean
 all: .venv/installed
 	@echo "Ready: $(BIN)/milo --help    Next: make demo, make addon, make test"
 
@@ -61,6 +61,12 @@ addon: .venv/dependencies
 
 demo: .venv/installed .venv-bpy-$(BPY)/ready dist/milo-current.zip
 	$(BIN)/python examples/demo.py --bpy .venv-bpy-$(BPY)/bin/python --zip dist/milo-current.zip
+
+build/demo/scene.blend:
+	$(MAKE) demo
+
+demo-animate: .venv/installed .venv-bpy-$(BPY)/ready dist/milo-current.zip | build/demo/scene.blend
+	$(BIN)/python examples/demo_animate.py --bpy .venv-bpy-$(BPY)/bin/python --zip dist/milo-current.zip
 
 ablation: .venv/installed
 	$(BIN)/python examples/ablation.py
