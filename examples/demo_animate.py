@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BEHIND = (38, 40, 46)
 NAMES = {"splats": "splats", "mesh": "textured mesh"}
 IN_SHEET = 6     # frames
+CHATTER = ("Fra:", "Saved:", "Time:", "Append frame")   # of Blender, for every frame
 COVERED = 0.9    # intersection over union of what splats and mesh cover, in the worst frame
 
 
@@ -82,8 +83,8 @@ def run(args: argparse.Namespace, python: Path, script: str, *arguments: object)
     environment = os.environ | {"BLENDER_USER_RESOURCES": str(args.out / "blender")}
     done = subprocess.run([str(python), str(ROOT / "examples" / script), *map(str, arguments)], env=environment,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    print("\n".join(line for line in done.stdout.splitlines() if not line.startswith(("Fra:", "Saved:", " Time:"))
-                    and line.strip()), flush=True)
+    said = [line for line in done.stdout.splitlines() if line.strip() and not line.strip().startswith(CHATTER)]
+    print("\n".join(said), flush=True)
 
 
 def picture_of(out: Path, kind: str, number: int) -> Path:

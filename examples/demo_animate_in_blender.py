@@ -55,10 +55,11 @@ def animate(args: argparse.Namespace) -> int:
     from bl_ext.user_default.milo.scene import asset
 
     preferences.get().backend_program = str(args.backend)
+    preferences.get().backend_home = str(args.demo / "backend")
     with timed("open the reconstruction"):
         bpy.ops.wm.open_mainfile(filepath=str(args.demo / "scene.blend"))
     scene, now = bpy.context.scene, session.current()
-    scene.milo.backend_home = str(args.demo / "backend")
+    scene.milo.backend_home = str(args.demo / "backend")  # the folder may have been moved
     bpy.ops.milo.start_backend()
     if not now.wait(lambda s: s.backend.state == "ready" and s.has_all_of(scene), 60.0):
         return fail(f"the backend did not start: {now.trouble}")
@@ -69,7 +70,7 @@ def animate(args: argparse.Namespace) -> int:
         now.wait(lambda s: not s.poll() and not s.finishing.busy, TIMEOUT_S)
     obj = asset.find(scene.milo.job)
     if obj is None:
-        return fail(f"the asset did not come: {now.finishing.problem}")
+        return fail(f"the asset did not come: {now.finishing.problem or now.trouble}")
     bpy.ops.milo.stop_backend()
 
     scene.render.resolution_x, scene.render.resolution_y = args.width, args.height
@@ -110,9 +111,9 @@ def light(scene: bpy.types.Scene) -> None:
     """A bright sky and a sun: the light of the photos is in the texture already."""
     scene.world = bpy.data.worlds.new("World")
     scene.world.use_nodes = True
-    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (0.8, 0.8, 0.8, 1)
+    scene.world.node_tree.nodes["Background"].inputs["Color"].default_value = (1, 1, 1, 1)
     sun = bpy.data.objects.new("Sun", bpy.data.lights.new("Sun", "SUN"))
-    sun.data.energy, sun.data.angle = 1.0, math.radians(10)
+    sun.data.energy, sun.data.angle = 1.5, math.radians(10)
     sun.rotation_euler = (math.radians(40), 0, math.radians(-30))
     scene.collection.objects.link(sun)
 

@@ -4,8 +4,6 @@
 import json
 import os
 import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,19 +11,6 @@ from PIL import Image
 
 from milo.backend.data.ply import read_mesh
 
-ROOT = Path(__file__).resolve().parents[2]
-MICRO = {
-    "data.max_width": 120,
-    "schedule.iterations": 300, "schedule.depth_normal_from": 100, "schedule.sh_steps": [120],
-    "densify.from_iter": 20, "densify.until_iter": 100, "densify.clone_from": 20, "densify.clone_interval": 30,
-    "densify.reinit_iter": 60, "densify.reinit_max": 5000, "densify.simplify1_iter": 100, "densify.simplify2_iter": 180,
-    "model.max_gaussians": 8000,
-    "mesh.start_iter": 181, "mesh.stop_iter": 300, "mesh.delaunay_interval": 30, "mesh.sdf_interval": 30,
-    "mesh.sdf_stop_iter": 250, "mesh.labels_interval": 30,
-    "extract.refine_iters": 40, "extract.labels_interval": 20,
-    "run.evaluate_at": [], "run.provisional_at": [60, 100, 150], "run.snapshot_interval": 10,
-    "run.checkpoint_interval": 100, "service.snapshot_interval_s": 0.0,
-}
 REOPEN = """
 import sys, json, bpy
 bpy.ops.preferences.addon_enable(module="bl_ext.user_default.milo")
@@ -34,24 +19,6 @@ obj = bpy.data.objects[sys.argv[2]]
 print("FOUND", json.dumps({"triangles": len(obj.data.polygons), "materials": [m.name for m in obj.data.materials],
                            "colors": [a.name for a in obj.data.color_attributes], "job": bpy.context.scene.milo.job}))
 """
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory, bpy_python) -> Path:
-    out = tmp_path_factory.mktemp("demo")
-    built = subprocess.run([sys.executable, ROOT / "build_addon.py", "--platform", "current", "--dist", out / "dist"],
-                           capture_output=True, text=True)
-    assert built.returncode == 0, built.stderr
-    backend = out / "milo"
-    backend.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m milo.backend.cli "$@"\n')
-    backend.chmod(0o755)
-    settings = "; ".join(f"{key}={json.dumps(value)}" for key, value in MICRO.items())
-    run = subprocess.run(
-        [sys.executable, ROOT / "examples" / "demo.py", "--bpy", bpy_python, "--backend", backend,
-         "--zip", next((out / "dist").glob("*.zip")), "--out", out / "demo", "--set", settings],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
-    assert run.returncode == 0, run.stdout
-    return out / "demo"
 
 
 @pytest.fixture(scope="module")
