@@ -28,7 +28,7 @@ BEHIND = (38, 40, 46)
 NAMES = {"splats": "splats", "mesh": "textured mesh"}
 IN_SHEET = 6     # frames
 CHATTER = ("Fra:", "Saved:", "Time:", "Append frame")   # of Blender, for every frame
-COVERED = 0.9    # intersection over union of what splats and mesh cover, in the worst frame
+COVERED = 0.85   # intersection over union of what splats and mesh cover, in the worst frame
 
 
 def main() -> int:

@@ -39,7 +39,7 @@ def test_every_frame_is_there_twice(animated):
 
 def test_splats_and_textured_mesh_go_together(animated):
     report = json.loads((animated / "report.json").read_text())
-    assert min(report["covered"]) > 0.9 and report["triangles"] <= 6000
+    assert min(report["covered"]) > 0.85 and report["triangles"] <= 6000
 
 
 def test_a_video_and_a_sheet(animated):
