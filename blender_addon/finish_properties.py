@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is saved in the .blend about finished assets: how they are to be made, and which objects they are."""
+"""What is saved in the .blend about finished assets: how they are to be made, which objects they are, and where the
+splats are."""
 
 from __future__ import annotations
 
 import bpy
 from bpy.props import (
     BoolProperty,
+    CollectionProperty,
     EnumProperty,
     FloatProperty,
     FloatVectorProperty,
@@ -77,18 +79,27 @@ class MILO_PG_asset(PropertyGroup):
     normal: PointerProperty(name="Normal Map", description="Texture with the relief of the scan", type=bpy.types.Image)
 
 
-CLASSES = (MILO_PG_finish, MILO_PG_asset)
+class MILO_PG_stored(PropertyGroup):
+    """Splats that are stored with the .blend; its name is the job."""
+
+    folder: StringProperty(name="Folder", description="Where the splats are, relative to the .blend")
+    packed: PointerProperty(name="Packed", description="The text that they are packed into", type=bpy.types.Text)
+
+
+CLASSES = (MILO_PG_finish, MILO_PG_asset, MILO_PG_stored)
 
 
 def register() -> None:
     for cls in CLASSES:
         bpy.utils.register_class(cls)
     bpy.types.Scene.milo_finish = PointerProperty(type=MILO_PG_finish)
+    bpy.types.Scene.milo_stored = CollectionProperty(type=MILO_PG_stored)
     bpy.types.Object.milo_asset = PointerProperty(type=MILO_PG_asset)
 
 
 def unregister() -> None:
     del bpy.types.Object.milo_asset
+    del bpy.types.Scene.milo_stored
     del bpy.types.Scene.milo_finish
     for cls in reversed(CLASSES):
         bpy.utils.unregister_class(cls)

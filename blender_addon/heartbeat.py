@@ -59,6 +59,8 @@ def appearance(now: session.Session) -> tuple:
         now.finishing.progress,
         now.finishing.waiting,
         now.finishing.problem,
+        now.storing.progress,
+        now.storing.problem,
         id(now.photos.report),
         now.refreshes,
         now.pairing.address,

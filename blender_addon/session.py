@@ -32,6 +32,7 @@ from .photo_work import PhotoWork
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
 from .refresh import Refresh
 from .scene import mesh_object
+from .store_work import StoreWork
 from .version import product_version
 
 BUDGET_S = 0.008  # of one poll, replies beyond it wait for the next
@@ -49,6 +50,7 @@ class Session:
         self.problem: Problem | None = None  # of the last thing the user asked for
         self.photos = PhotoWork(self)
         self.finishing = FinishWork(self)
+        self.storing = StoreWork(self)
         self.job_list = JobList(self)
         self.pairing = PairWork(self)
         self.outlook = Outlook(self)
@@ -200,9 +202,9 @@ class Session:
         """After a .blend was opened: follow its job again if its backend is there."""
         self.watch, self.problem, self._wanted, self.others = None, None, None, []
         self.refresh.start_anew()
-        self.photos.forget()
+        for work in (self.photos, self.finishing, self.storing):
+            work.forget()
         self.photos.report = None
-        self.finishing.forget()
         job, photo_job = scene.milo.job, scene.milo.photo_job
         self._scene_name = scene.name
         home = Path(scene.milo.backend_home) if scene.milo.backend_home else preferences.home()
@@ -229,8 +231,8 @@ class Session:
         """End threads, connection and the backend that Blender started."""
         if self.starting:
             self.starting.cancel()
-        self.photos.close()
-        self.finishing.close()
+        for work in (self.photos, self.finishing, self.storing):
+            work.close()
         self.backend.close()
         if self.starting:
             self.starting.join(5.0)
@@ -247,7 +249,8 @@ class Session:
         if self.starting and self.starting.done:
             self._started()
         self._take_replies(end)
-        other_work = [self.photos.step(), self.finishing.step(end), self.pairing.step(), self.outlook.step()]
+        other_work = [work.step() for work in (self.photos, self.storing, self.pairing, self.outlook)]
+        other_work.append(self.finishing.step(end))
         self.job_list.step()
         self._step_others(end)
         if self.watch:

@@ -5,9 +5,10 @@
     request_id, message = unpack(frames)        # ProtocolError and nothing else, whatever came
 """
 
-from . import outlook, pairing, photos  # enter their messages
+from . import outlook, pairing, photos, stored  # enter their messages
 from .envelope import mismatch, pack, unpack
 from .errors import CODES, ProtocolError
 from .limits import PROTOCOL_VERSION
 
-__all__ = ["CODES", "PROTOCOL_VERSION", "ProtocolError", "mismatch", "outlook", "pack", "pairing", "photos", "unpack"]
+__all__ = ["CODES", "PROTOCOL_VERSION", "ProtocolError", "mismatch", "outlook", "pack", "pairing", "photos",
+           "stored", "unpack"]

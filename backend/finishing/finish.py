@@ -7,7 +7,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from milo.backend.data.spz import write_spz
 from milo.backend.evaluation.finished_run import FinishedRun, open_run
 from milo.backend.evaluation.mesh_views import draw_colored, seen_faces
 from milo.backend.extraction.steps import ExtractStep
-from milo.backend.gaussians.files import load_gaussians
+from milo.backend.gaussians.files import drawn_columns
 from milo.backend.rendering.image_metrics import compared, psnr, quantised
 from milo.protocol.assets import AssetMesh
 
@@ -175,12 +175,7 @@ def write_placed_splats(folder: Path, run: Path, place: Placement) -> list[str]:
     """Write the run's Gaussians in their place: splats.ply with all its columns, splats.spz as they are drawn."""
     path = latest_splats(run) or run / "splats.ply"
     write_splats(folder / "splats.ply", moved_splats(read_splats(path), place))
-    drawn = load_gaussians(path).splats().detach()
-    columns = read_splats(path)
-    drawn_columns = replace(
-        columns, scales=drawn.scales.log().numpy(), opacities=torch.logit(drawn.opacities, 1e-6).numpy(),
-        filter_3d=None, base_occupancy=None, occupancy_shift=None)
-    write_spz(folder / "splats.spz", moved_splats(drawn_columns, place))
+    write_spz(folder / "splats.spz", moved_splats(drawn_columns(path), place))
     return ["splats.ply", "splats.spz"]
 
 

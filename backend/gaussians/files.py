@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,3 +38,12 @@ def load_gaussians(path: str | Path) -> Gaussians:
         values = getattr(columns, column)
         tensors[name] = torch.from_numpy(np.zeros(missing[column], np.float32) if values is None else values.copy())
     return Gaussians(tensors, columns.sh_degree)
+
+
+def drawn_columns(path: str | Path) -> SplatColumns:
+    """The Gaussians of a PLY as they are drawn: with the 3D filter in their sizes and opacities, for files that have no
+    room for it."""
+    drawn = load_gaussians(path).splats().detach()
+    return replace(read_splats(path), scales=drawn.scales.log().numpy(),
+                   opacities=torch.logit(drawn.opacities, 1e-6).numpy(), filter_3d=None, base_occupancy=None,
+                   occupancy_shift=None)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from milo.protocol import photos as p
 from milo.protocol.limits import MAX_LOG
 from milo.protocol.outlook import EstimateJob
 from milo.protocol.pairing import OpenPairing, Pair
+from milo.protocol.stored import RestoreJob, SplatFiles
 
 from . import snapshots
 from .files import is_full, no_space, tail
@@ -32,6 +34,7 @@ from .peer import Peer
 from .photo_results import read_alignment, read_photo_report
 from .polls import Poll, Polls
 from .renderers import Renderers
+from .stored_splats import files_of, take_back
 from .workspace import Workspace
 
 log = logging.getLogger(__name__)
@@ -54,7 +57,8 @@ class Desk:
         self.device, self.capabilities, self.memory = PROBING, (), {}
         self.polls = Polls()
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
-        self._helpers = ThreadPoolExecutor(1, thread_name_prefix="level of detail")
+        self._helpers = ThreadPoolExecutor(1, thread_name_prefix="helpers")
+        self._restoring: set[str] = set()
         self._answers = {
             m.Hello: self.hello, m.HaveBlobs: self.have_blobs, m.PutBlob: self.put_blob, m.StartJob: self.start_job,
             m.ListJobs: lambda peer, _: m.Jobs(self.jobs.infos()),
@@ -68,7 +72,7 @@ class Desk:
             p.GetPhotoReport: self.photo_report, p.GetAlignment: self.alignment,
             m.ListFiles: self.list_files, m.GetFile: self.get_file, m.TailLog: self.tail_log,
             m.StopServer: self.stop_server,
-            EstimateJob: self.estimate,
+            EstimateJob: self.estimate, SplatFiles: self.splat_files, RestoreJob: self.restore_job,
             OpenPairing: lambda peer, question: self.pairing.open(question.address),
             Pair: lambda peer, question: self.pairing.admit(peer.key, question),
         }
@@ -156,6 +160,30 @@ class Desk:
         def enter(job: str):
             self._reply_with(peer, lambda: self.jobs.start(job, question.name, question.task))
         self._in_files_thread(peer, lambda: self.workspace.new_job(question), enter)
+
+    def restore_job(self, peer: Peer, question: RestoreJob) -> m.JobInfo | None:
+        if question.job in self.jobs.ids():
+            return self.jobs.get(question.job)
+        if question.job in self.jobs.deleted or question.job in self._restoring:
+            raise ProtocolError("not_ready", "The backend is busy with this job.", "Try again in a moment.")
+        self._restoring.add(question.job)
+
+        def work():
+            try:
+                take_back(self.workspace.jobs, self.workspace.blobs, question)
+            except BaseException:
+                shutil.rmtree(self.workspace.jobs / question.job, ignore_errors=True)
+                raise
+            finally:
+                self.post(lambda: self._restoring.discard(question.job))
+            self.post(lambda: self._reply_with(
+                peer, lambda: self.jobs.start(question.job, question.name, "reconstruct", "finished")))
+        self._later(peer, work, self._helpers)
+
+    def splat_files(self, peer: Peer, question: SplatFiles) -> None:
+        self.jobs.get(question.job)
+        self._later(peer, lambda: m.Files(files_of(self.workspace.jobs / question.job, question.format)),
+                    self._helpers)
 
     def estimate(self, peer: Peer, question: EstimateJob) -> None:
         if self.device == PROBING:
@@ -273,13 +301,13 @@ class Desk:
         if frames is not None:
             self.send(peer.client, frames)
 
-    def _later(self, peer: Peer, make: Callable[[], Any]) -> None:
-        """Make an answer on the file thread, in the order of the questions."""
+    def _later(self, peer: Peer, make: Callable[[], Any], thread: ThreadPoolExecutor | None = None) -> None:
+        """Make an answer on the file thread, in the order of the questions, or on another."""
         def work():
             frames = _frames_of(make, peer.request_id, self.workspace)
             if frames is not None:
                 self.post(lambda: self.send(peer.client, frames))
-        self._files.submit(work)
+        (thread or self._files).submit(work)
 
     def _in_files_thread(self, peer: Peer, make: Callable[[], Any], then: Callable[[Any], None]) -> None:
         """Do something on the file thread and go on with its result on the loop; a failure is the answer."""

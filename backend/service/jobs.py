@@ -88,12 +88,12 @@ class Jobs:
     def get(self, job: str) -> JobInfo:
         return self._find(job).info
 
-    def start(self, job: str, name: str, task: str) -> JobInfo:
-        """Queue a job whose folder is there."""
+    def start(self, job: str, name: str, task: str, state: str = "queued") -> JobInfo:
+        """Queue a job whose folder is there; or enter one that is finished."""
         if len(self._jobs) >= MAX_JOBS:
             raise ProtocolError("bad_request", f"There are {MAX_JOBS} jobs already.", "Delete old ones.")
         place = max((job.place for job in self._jobs.values()), default=0) + 1
-        info = JobInfo(job, name, "queued", revision=time.time_ns() // 1_000_000, created=time.time(), task=task)
+        info = JobInfo(job, name, state, revision=time.time_ns() // 1_000_000, created=time.time(), task=task)
         self.store.save(info, place)
         self._jobs[job] = Job(info, place)
         self._schedule()

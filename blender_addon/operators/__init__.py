@@ -20,11 +20,12 @@ from . import (
     region,
     rig,
     splats,
+    stored_splats,
 )
 
 MODULES = (
     *(backend, backends, photos, frames, region, reconstruct, jobs, options),
-    *(mesh, finish, export, rig, splats, composite, animation, help),
+    *(mesh, finish, export, rig, splats, stored_splats, composite, animation, help),
 )
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 

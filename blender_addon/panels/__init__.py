@@ -3,11 +3,11 @@
 
 import bpy
 
-from . import advanced, backend, finish, jobs, main, menu, photos, rig, splats
+from . import advanced, backend, finish, jobs, main, menu, photos, rig, splats, stored
 
 CLASSES = (
     *(main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:]),
-    *(cls for module in (splats, finish, rig, jobs, backend, advanced, menu) for cls in module.CLASSES),
+    *(cls for module in (splats, finish, stored, rig, jobs, backend, advanced, menu) for cls in module.CLASSES),
 )
 
 

@@ -21,6 +21,7 @@ from milo.protocol.messages import (
     StartJob,
 )
 from milo.protocol.photos import Alignment
+from milo.protocol.stored import RestoreJob
 
 _part = st.text("abcXYZ09_-é ", min_size=1, max_size=12).map(str.strip).filter(
     lambda s: s and s.lower() not in schema._WINDOWS_DEVICES)
@@ -83,6 +84,8 @@ def _agree(message):
             files = {f.path.lower(): f for f in message.files}
             files = {p: f for p, f in files.items() if not any(q.startswith(p + "/") for q in files)}
             return SceneFiles(tuple(files.values()))
+        case RestoreJob(files=files):
+            return dataclasses.replace(message, files=(dataclasses.replace(files[0], path="splats.spz"),))
         case RenderSplats(surface="") | RenderSplats(pose=""):
             return dataclasses.replace(message, surface="", pose="", positions=None, matrices=None, others=())
         case RenderSplats(positions=positions):

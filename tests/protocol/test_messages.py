@@ -20,6 +20,7 @@ WIRE_NAMES = [
     "mesh.snapshot", "nothing", "file.list", "files", "file.get", "file.chunk", "render.splats", "picture",
     "log.tail", "log", "server.stop", "ok", "error", "photos.get", "photos.report", "alignment.get", "alignment",
     "job.estimate", "estimate", "preview.next", "preview", "pair.open", "pair.code", "pair", "paired",
+    "splats.files", "job.restore",
 ]
 
 

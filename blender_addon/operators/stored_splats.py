@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Keep splats with the .blend, and give them back to a backend."""
+
+from __future__ import annotations
+
+import bpy
+from bpy.app.translations import pgettext_rpt as rpt_
+from bpy.props import EnumProperty
+from bpy.types import Operator
+
+from .. import session
+from ..connection.backend import READY
+from ..connection.problems import Problem
+from ..scene import mesh_object, stored_splats
+
+FORMATS = (
+    ("spz", "SPZ", "A tenth of the size, and what the eye does not see left out"),
+    ("ply", "PLY", "Exact, with the columns that viewers of splats read"),
+)
+
+
+def title(scene: bpy.types.Scene) -> str:
+    """What the reconstruction of a scene is called."""
+    scan = mesh_object.find(scene.milo.job)
+    return scan.name if scan else scene.name
+
+
+class StoredOperator:
+    """About the stored splats of the scene's reconstruction."""
+
+    @classmethod
+    def poll(cls, context: bpy.types.Context) -> bool:
+        why_not = ""
+        if not context.scene.milo.job:
+            why_not = "This scene has no reconstruction yet"
+        elif session.current().storing.busy:
+            why_not = "Splats are being sent or fetched"
+        else:
+            why_not = cls.blocked_by(context)
+        if why_not:
+            cls.poll_message_set(why_not)
+        return not why_not
+
+    def execute(self, context: bpy.types.Context) -> set[str]:
+        try:
+            self.work(context)
+        except Problem as problem:
+            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
+            return {"CANCELLED"}
+        except (stored_splats.StoredError, OSError) as error:
+            self.report({"ERROR"}, str(error))
+            return {"CANCELLED"}
+        return {"FINISHED"}
+
+
+class MILO_OT_save_splats(StoredOperator, Operator):
+    """Save the splats in a folder beside the .blend, with what is needed to show them without this backend"""
+
+    bl_idname = "milo.save_splats"
+    bl_label = "Save Splats"
+
+    format: EnumProperty(name="Format", description="What kind of file to write", items=FORMATS)
+
+    @staticmethod
+    def blocked_by(context: bpy.types.Context) -> str:
+        if session.current().backend.state != READY:
+            return "The backend is not running: start it first"
+        return "" if bpy.data.filepath else "Save the .blend first: the splats lie beside it"
+
+    def work(self, context: bpy.types.Context) -> None:
+        folder = stored_splats.folder_beside(title(context.scene))
+        session.current().storing.save(context.scene, self.format, folder)
+
+
+class MILO_OT_pack_splats(StoredOperator, Operator):
+    """Put the saved splats into the .blend itself, with its next save"""
+
+    bl_idname = "milo.pack_splats"
+    bl_label = "Pack Splats"
+
+    @staticmethod
+    def blocked_by(context: bpy.types.Context) -> str:
+        stored = stored_splats.find(context.scene, context.scene.milo.job)
+        return "" if stored and stored_splats.folder_of(stored) else "Save the splats first"
+
+    def work(self, context: bpy.types.Context) -> None:
+        stored = stored_splats.find(context.scene, context.scene.milo.job)
+        size = stored_splats.pack(stored, title(context.scene))
+        self.report({"INFO"}, rpt_("Packed {:.1f} MB").format(size / 1e6))
+
+
+class MILO_OT_unpack_splats(StoredOperator, Operator):
+    """Write the packed splats into a folder beside the .blend, and take them out of it"""
+
+    bl_idname = "milo.unpack_splats"
+    bl_label = "Unpack Splats"
+
+    @staticmethod
+    def blocked_by(context: bpy.types.Context) -> str:
+        stored = stored_splats.find(context.scene, context.scene.milo.job)
+        if stored is None or stored.packed is None:
+            return "No splats are packed into this .blend"
+        return "" if bpy.data.filepath else "Save the .blend first: the splats lie beside it"
+
+    def work(self, context: bpy.types.Context) -> None:
+        stored = stored_splats.find(context.scene, context.scene.milo.job)
+        stored_splats.unpack(stored, stored_splats.folder_beside(title(context.scene)))
+
+
+class MILO_OT_restore_splats(StoredOperator, Operator):
+    """Give the stored splats to the chosen backend, which has this reconstruction no more or is another one"""
+
+    bl_idname = "milo.restore_splats"
+    bl_label = "Restore Splats"
+
+    @staticmethod
+    def blocked_by(context: bpy.types.Context) -> str:
+        stored = stored_splats.find(context.scene, context.scene.milo.job)
+        there = stored and (stored.packed or stored_splats.folder_of(stored))
+        return "" if there else "No splats are stored with this .blend"
+
+    def work(self, context: bpy.types.Context) -> None:
+        session.current().storing.give_back(context.scene, title(context.scene))
+
+
+CLASSES = (MILO_OT_save_splats, MILO_OT_pack_splats, MILO_OT_unpack_splats, MILO_OT_restore_splats)

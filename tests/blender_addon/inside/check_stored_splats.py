@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Splats stay with the .blend, beside it or in it, and go to a backend that has never seen them: real services."""
+
+import os
+import shutil
+from pathlib import Path
+
+import bpy
+import pytest
+from bl_ext.user_default.milo.scene import stored_splats
+
+
+@pytest.fixture
+def session(session, tmp_path):
+    """With the sample scene reconstructed, in a saved .blend."""
+    from bl_ext.user_default.milo import preferences
+    preferences.get().backend_program = os.environ["MILO_SERVICE_PROGRAM"]
+    milo = bpy.context.scene.milo
+    milo.source, milo.folder = "FOLDER", os.environ["MILO_SAMPLE_SCENE"]
+    milo.overrides = f'fake.iterations=1; fake.run="{os.environ["MILO_SAMPLE_RUN"]}"'
+    bpy.ops.milo.reconstruct()
+    assert session.wait(lambda now: now.job_state == "finished" and not now.poll(), 60), session.trouble
+    assert not bpy.ops.milo.save_splats.poll()            # nowhere to save them yet
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "thing.blend"))
+    yield session
+    stop(session)
+
+
+def stop(session):
+    if session.backend.pid:
+        session.stop_backend()
+        assert session.wait(lambda now: now.backend.state == "stopped", 20)
+
+
+def save(session, kind):
+    assert bpy.ops.milo.save_splats(format=kind) == {"FINISHED"} and not bpy.ops.milo.save_splats.poll()
+    assert session.wait(lambda now: not now.storing.busy, 60) and not session.storing.problem, session.storing.problem
+
+
+def stored():
+    return stored_splats.find(bpy.context.scene, bpy.context.scene.milo.job)
+
+
+def picture():
+    if bpy.context.scene.camera is None:
+        bpy.context.scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+        bpy.context.scene.collection.objects.link(bpy.context.scene.camera)
+    return bpy.ops.milo.render_splats()
+
+
+def test_saved_packed_and_given_to_another_backend(session, tmp_path):
+    assert not bpy.ops.milo.pack_splats.poll() and not bpy.ops.milo.restore_splats.poll()
+    save(session, "spz")
+    folder = tmp_path / "thing_splats" / "suzanne"
+    assert stored().folder == "//thing_splats/suzanne" and stored_splats.folder_of(stored()) == folder
+    assert {path.name for path in folder.iterdir()} == {"splats.spz", "mesh.ply", "config.json", "run.json"}
+    save(session, "ply")
+    assert {path.name for path in folder.iterdir()} == {"splats.ply", "mesh.ply", "config.json", "run.json"}
+    exact = (folder / "splats.ply").read_bytes()
+    assert exact == Path(os.environ["MILO_SAMPLE_RUN"], "splats.ply").read_bytes()
+
+    assert bpy.ops.milo.pack_splats() == {"FINISHED"}
+    job = bpy.context.scene.milo.job
+    moved = tmp_path / "elsewhere" / "other.blend"
+    moved.parent.mkdir()
+    bpy.ops.wm.save_as_mainfile(filepath=str(moved))
+    stop(session)
+    shutil.rmtree(tmp_path / "thing_splats")
+    shutil.rmtree(tmp_path / "home")                      # whatever the backend knew
+    bpy.ops.wm.open_mainfile(filepath=str(moved))
+    assert bpy.context.scene.milo.job == job and stored_splats.folder_of(stored()) is None
+    assert sorted(stored_splats.sources(stored())) == ["config.json", "mesh.ply", "run.json", "splats.ply"]
+
+    assert bpy.ops.milo.restore_splats() == {"FINISHED"}
+    assert session.wait(lambda now: now.storing.restored == 1, 60), session.storing.problem
+    assert session.wait(lambda now: now.job_state == "finished" and now.job == job, 20)
+    back = session.backend.home / "jobs" / job / "run"
+    assert (back / "splats.ply").read_bytes() == exact and (back / "mesh.ply").is_file()
+    assert picture() == {"FINISHED"} and "MILo splats" in bpy.data.images
+
+    assert bpy.ops.milo.unpack_splats() == {"FINISHED"} and not bpy.data.texts
+    assert stored().folder == "//other_splats/suzanne"
+    assert (moved.parent / "other_splats" / "suzanne" / "splats.ply").read_bytes() == exact
+    assert not bpy.ops.milo.unpack_splats.poll() and bpy.ops.milo.pack_splats.poll()
+
+
+def test_an_spz_is_enough(session, tmp_path):
+    save(session, "spz")
+    job = bpy.context.scene.milo.job
+    bpy.ops.wm.save_mainfile()
+    stop(session)
+    shutil.rmtree(tmp_path / "home")
+    assert bpy.ops.milo.restore_splats() == {"FINISHED"}
+    assert session.wait(lambda now: now.storing.restored == 1, 60), session.storing.problem
+    assert (session.backend.home / "jobs" / job / "run" / "splats.ply").stat().st_size > 1000
+    assert picture() == {"FINISHED"}
+
+
+def test_a_damaged_pack_is_told(session):
+    save(session, "spz")
+    bpy.ops.milo.pack_splats()
+    bpy.data.texts[0]["milo_splats"] = b"no zip"
+    with pytest.raises(RuntimeError, match="cannot be read"):
+        bpy.ops.milo.unpack_splats()
+    assert stored().packed
