@@ -37,7 +37,7 @@ def markdown(found: dict[str, dict]) -> str:
     """All tables that there are figures for.
 
     Args:
-        found: figures of `whole_run` with "mesh_mb", "events" and perhaps "methods", by the name of the run.
+        found: figures of `whole_run` with "recipe", "mesh_mb", "events" and perhaps "methods", by the name of the run.
     """
     parts = []
     for key, table in TABLES.items():
@@ -49,7 +49,11 @@ def markdown(found: dict[str, dict]) -> str:
 
 
 def _table(key: str, table: Table, names: Sequence[str], found: dict[str, dict]) -> str:
-    text = f"\n### {table.title}\n\n" + _lines("run", [(name, found[name]) for name in names], COLUMNS)
+    labels, recipes = dict(table.labels), [found[name]["recipe"] for name in names]
+    made = [", ".join(sorted({recipe["presets"][0] for recipe in recipes})),
+            " and ".join(sorted({recipe["device"] for recipe in recipes}))]
+    text = f"\n### {table.title} ({' on '.join(made)})\n\n"
+    text += _lines("run", [(labels.get(name, name), found[name]) for name in names], COLUMNS)
     for name in names:
         bar = RUNS[name].most_mb
         if bar is not None:

@@ -21,10 +21,11 @@ class Run(NamedTuple):
 
 
 class Table(NamedTuple):
-    """A table: its title and the names of its runs, a line each."""
+    """A table: its title, the names of its runs, a line each, and what it calls some of them."""
 
     title: str
     runs: tuple[str, ...]
+    labels: tuple[tuple[str, str], ...] = ()
 
 
 GOF, INTEGRATION = "model.rasterizer=gof", "mesh.sdf_source=integration"
@@ -66,7 +67,8 @@ TABLES = {
                                                            and "seed" not in name and "once" not in name)),
     "fox": Table("Fox", tuple(name for name in RUNS if name.startswith("fox"))),
     "ablation": Table("Ablation", ("suzanne", "no mesh losses", "depth alone", "depth and normal", "no normal loss",
-                                   "no centres", "no labels", "integration")),
+                                   "no centres", "no labels", "integration"),
+                      (("suzanne", "full"), ("integration", "integration, not fusion"))),
     "seeds": Table("Seeds", ("suzanne", "suzanne, once more", "suzanne, seed 1", "suzanne, seed 2")),
     "gof-seeds": Table("Seeds, GOF", ("suzanne, gof", "suzanne, gof, seed 1", "suzanne, gof, seed 2")),
     "devices": Table("The preview on two devices", tuple(name for name in RUNS if name.startswith("preview"))),

@@ -70,9 +70,11 @@ def test_tables_name_runs_that_exist_and_presets_load():
 
 def test_seeds_are_compared_and_methods_stand_side_by_side():
     score = {"tau 0.01": {"fscore": 0.99}, "tau 0.0025": {"fscore": 0.9}, "tau 0.001": {"fscore": 0.8}, "chamfer": 1e-3}
-    one = {"train": 40.0, "events": {"clone": 9}, "mesh_mb": 25.0, "evaluation": {"psnr": 37.0, "score": score}}
+    one = {"train": 40.0, "events": {"clone": 9}, "mesh_mb": 25.0, "evaluation": {"psnr": 37.0, "score": score},
+           "recipe": {"presets": ["default", "low"], "device": "cuda"}}
     two = one | {"train": 42.5, "evaluation": {"psnr": 37.5, "score": score}}
     text = markdown({"suzanne": one, "suzanne, seed 1": two})
+    assert "### Seeds (default on cuda)" in text and "| full | 40.0 |" in text
     assert "train, s 2.5" in text and "PSNR 0.50" in text and "the same in all: clone 9." in text
     text = markdown({"suzanne": one, "suzanne, seed 1": two | {"events": {"clone": 8}}})
     assert "DIFFER: suzanne: {'clone': 9}; suzanne, seed 1: {'clone': 8}" in text

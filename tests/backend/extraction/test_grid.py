@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fusion in a grid (spec extraction 1.3, 1.4, acceptance 7)."""
 
+import dataclasses
 import math
 
 import pytest
@@ -43,6 +44,14 @@ def test_a_ball_is_closed_and_where_it_was(ball):
     volume = float((corners[:, 0] * torch.linalg.cross(corners[:, 1], corners[:, 2])).sum() / 6)
     assert volume == pytest.approx(4 / 3 * math.pi * 0.525**3, rel=0.05)     # positive: faces look outwards
     assert ((result.colors.int() - 128).abs().max(dim=1).values <= 1).float().mean() > 0.9
+
+
+def test_colours_are_those_of_the_photos(ball):
+    """Not of the splats, which are grey."""
+    red = torch.tensor([200, 50, 10], dtype=torch.uint8).expand(40, 48, 3)
+    photos = ball._replace(views=[dataclasses.replace(view, image=red) for view in ball.views])
+    colors = mesh(photos).colors.int()
+    assert ((colors - red[0, 0].int()).abs().max(dim=1).values <= 1).float().mean() > 0.9
 
 
 def test_groups_of_blocks_leave_no_seams(ball, monkeypatch):
