@@ -12,6 +12,7 @@ from . import (
     session,
     splat_settings,
 )
+from .scene import pictures
 
 
 def register() -> None:
@@ -19,6 +20,7 @@ def register() -> None:
     properties.register()
     splat_settings.register()
     finish_properties.register()
+    pictures.register()
     operators.register()
     panels.register()
     engine.register()
@@ -31,6 +33,7 @@ def unregister() -> None:
     engine.unregister()
     panels.unregister()
     operators.unregister()
+    pictures.unregister()
     finish_properties.unregister()
     splat_settings.unregister()
     properties.unregister()

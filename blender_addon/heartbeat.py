@@ -64,6 +64,7 @@ def appearance(now: session.Session) -> tuple:
         id(now.photos.report),
         now.refreshes,
         now.pairing.address,
+        now.preview.state,
         (now.outlook.estimate, now.outlook.photos, now.outlook.problem),
         tuple((job.job, job.state, job.iteration) for job in now.job_list.jobs),
     )

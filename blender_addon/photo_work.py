@@ -48,6 +48,7 @@ class PhotoWork:
         self._asked: dict[str, Future] = {}
         self._begin: Callable[[], None] | None = None  # what the session does once the backend is ready
         self._scene_name = ""
+        self._folder: Path | None = None  # of the photos on this computer
 
     # -- what the panel reads ------------------------------------------------------------------------------------------
 
@@ -85,6 +86,7 @@ class PhotoWork:
         """Report on photos or align them, starting the backend first where needed. Raises Problem."""
         self.forget()
         self._scene_name = scene.name
+        self._folder = wanted.folder if wanted.folder.is_dir() else None
 
         def begin() -> None:
             self._begin = None
@@ -105,6 +107,8 @@ class PhotoWork:
     def follow(self, scene: bpy.types.Scene) -> None:
         """Take up again the job of a scene whose .blend was opened."""
         self._scene_name = scene.name
+        by_folder = scene.milo.photo_kind == "FOLDER" and scene.milo.photo_folder
+        self._folder = Path(bpy.path.abspath(scene.milo.photo_folder)) if by_folder else None
         self._watch(scene.milo.photo_job)
 
     def cancel(self) -> None:
@@ -166,7 +170,7 @@ class PhotoWork:
     def _got_report(self, report: PhotoReport | Nothing) -> None:
         if isinstance(report, PhotoReport):
             self.report = report
-            report_list.fill(report)
+            report_list.fill(report, self._folder)
 
     def _got_alignment(self, alignment: Alignment | Nothing) -> None:
         if isinstance(alignment, Alignment):

@@ -128,6 +128,7 @@ class MILO_PG_scene(PropertyGroup):
 class MILO_PG_photo(PropertyGroup):
     """A line of the report on photos."""
 
+    path: StringProperty(name="File", description="The photo on this computer", subtype="FILE_PATH")
     problems: StringProperty(name="Problems", description="What is wrong with the photo")
     sharpness: FloatProperty(name="Sharpness", description="0 is blurred, 1 is sharp")
     brightness: FloatProperty(name="Brightness", description="Mean brightness, 0 to 255")

@@ -29,6 +29,7 @@ from .job_list import JobList
 from .outlook import Outlook
 from .pair_work import PairWork
 from .photo_work import PhotoWork
+from .preview import PreviewWork
 from .protocol.messages import CancelJob, GetJob, JobInfo, PauseJob, ResumeJob
 from .refresh import Refresh
 from .scene import mesh_object
@@ -54,6 +55,7 @@ class Session:
         self.job_list = JobList(self)
         self.pairing = PairWork(self)
         self.outlook = Outlook(self)
+        self.preview = PreviewWork(self)
         self.others: list[Watch] = []  # of earlier jobs that are not finished, while a newer one is followed
         self.refresh = Refresh()
         self._scene_name = ""
@@ -77,7 +79,7 @@ class Session:
         if self.starting or (self._wanted and self.backend.state == STARTING and not other):
             return "starting"
         info = self.job_info
-        if info and info.state in ACTIVE and not (self.backend.state == READY and self._reaches_job):
+        if info and info.state in ACTIVE and not (self.backend.state == READY and self.reaches_job):
             return "interrupted"
         return info.state if info else ""
 
@@ -113,7 +115,8 @@ class Session:
         return None
 
     @property
-    def _reaches_job(self) -> bool:
+    def reaches_job(self) -> bool:
+        """Whether the backend in use is the one with the job that is followed."""
         return self.watch.client is self.backend.client
 
     def with_another_backend(self, scene: bpy.types.Scene) -> bool:
@@ -249,7 +252,7 @@ class Session:
         if self.starting and self.starting.done:
             self._started()
         self._take_replies(end)
-        other_work = [work.step() for work in (self.photos, self.storing, self.pairing, self.outlook)]
+        other_work = [work.step() for work in (self.photos, self.storing, self.pairing, self.outlook, self.preview)]
         other_work.append(self.finishing.step(end))
         self.job_list.step()
         self._step_others(end)
@@ -350,7 +353,7 @@ class Session:
         """Keep the watch on the present connection (there may be a new backend) and on the user's choices."""
         scene = self._scene_of(self.watch.job)
         elsewhere = scene is not None and self.with_another_backend(scene)
-        if self.backend.state == READY and not self._reaches_job and not elsewhere:
+        if self.backend.state == READY and not self.reaches_job and not elsewhere:
             self.follow(self.watch.job)
         if scene:
             self.watch.live, self.watch.max_triangles = scene.milo.live_mesh, scene.milo.max_triangles

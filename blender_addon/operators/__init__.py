@@ -16,6 +16,7 @@ from . import (
     mesh,
     options,
     photos,
+    preview,
     reconstruct,
     region,
     rig,
@@ -24,7 +25,7 @@ from . import (
 )
 
 MODULES = (
-    *(backend, backends, photos, frames, region, reconstruct, jobs, options),
+    *(backend, backends, photos, frames, region, reconstruct, preview, jobs, options),
     *(mesh, finish, export, rig, splats, stored_splats, composite, animation, help),
 )
 CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)

@@ -3,10 +3,10 @@
 
 import bpy
 
-from . import advanced, backend, finish, jobs, main, menu, photos, rig, splats, stored
+from . import advanced, backend, finish, jobs, main, menu, photos, preview, rig, splats, stored
 
 CLASSES = (
-    *(main.MILO_PT_main, *photos.CLASSES, *main.CLASSES[1:]),
+    *(main.MILO_PT_main, *preview.CLASSES, *photos.CLASSES, *main.CLASSES[1:]),
     *(cls for module in (splats, finish, stored, rig, jobs, backend, advanced, menu) for cls in module.CLASSES),
 )
 

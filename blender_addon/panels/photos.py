@@ -7,11 +7,12 @@ from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout, UIList
 
 from .. import session
-from ..scene import cameras
+from ..scene import cameras, pictures
 from . import words
 from .look import MiloPanel, draw_text
 
 VERDICT_ICONS = {"good": "CHECKMARK", "usable": "INFO", "poor": "ERROR"}
+THUMBNAIL, LARGE = 2.0, 8.0  # scale of icons: in the list, and of the chosen photo
 STATE_ICONS = {"UNKNOWN": "IMAGE_DATA", "FOUND": "CAMERA_DATA", "LOST": "CANCEL"}
 
 
@@ -47,10 +48,13 @@ def draw_source(layout: UILayout, context: Context, now: session.Session) -> Non
 class MILO_UL_photos(UIList):
     def draw_item(self, context, layout, data, item, icon, active_data, active_property) -> None:
         row = layout.row()
-        row.alert = bool(item.problems) and not item.problems.startswith("small")
-        row.label(text=item.name, icon=STATE_ICONS[item.state])
+        if item.path:
+            row.template_icon(pictures.thumbnail(item.path), scale=THUMBNAIL)
+        column = row.column(align=True)
+        column.alert = bool(item.problems) and not item.problems.startswith("small")
+        column.label(text=item.name, icon=STATE_ICONS[item.state])
         figures = iface_("{} x {}, sharpness {:.2f}").format(item.width, item.height, item.sharpness)
-        row.label(text=item.problems or figures)
+        column.label(text=item.problems or figures)
 
 
 class MILO_PT_report(MiloPanel, Panel):
@@ -67,7 +71,10 @@ class MILO_PT_report(MiloPanel, Panel):
         draw_text(self.layout, context, report.summary, VERDICT_ICONS[report.verdict])
         for sentence in (*report.advice, *report.coverage):
             draw_text(self.layout, context, sentence, "DOT")
-        self.layout.template_list("MILO_UL_photos", "", manager, "milo_photos", manager, "milo_photo", rows=4)
+        self.layout.template_list("MILO_UL_photos", "", manager, "milo_photos", manager, "milo_photo", rows=3)
+        chosen = manager.milo_photos[manager.milo_photo] if 0 <= manager.milo_photo < len(manager.milo_photos) else None
+        if chosen is not None and chosen.path:
+            self.layout.template_icon(pictures.thumbnail(chosen.path), scale=LARGE)
 
 
 class MILO_PT_region(MiloPanel, Panel):

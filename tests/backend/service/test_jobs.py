@@ -59,7 +59,7 @@ def test_a_job_from_start_to_finish(client):
 def test_results_can_be_fetched(client):
     job = client.wait(client.start(iterations=5).job, "finished").job
     files = {file.path: file.size for file in client.ask(m.ListFiles(job)).files}
-    assert set(files) == {"run/splats.ply", "run/pictures/0.png", "preview.png"}
+    assert set(files) == {"run/metrics.jsonl", "run/splats.ply", "run/pictures/0.png", "preview.png"}
     first = client.ask(m.GetFile(job, "run/splats.ply", 0, 6000))
     second = client.ask(m.GetFile(job, "run/splats.ply", 6000, 6000))
     assert (first.size, len(first.data), len(second.data)) == (10_240, 6000, 4240)
