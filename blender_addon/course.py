@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 METRICS = "run/metrics.jsonl"
-SIZE = (120, 240)  # of the picture, rows and columns
+SIZE = (160, 160)  # of the picture, rows and columns
 MOST = 4_000  # losses that are kept
 LOSS, PSNR = (255, 153, 51, 255), (102, 179, 255, 255)
 FRAME = (128, 128, 128, 110)
@@ -76,8 +76,8 @@ def picture(course: Course, last: int) -> np.ndarray:
     psnrs = np.array(sorted(course.psnrs.items())).reshape(-1, 2)
     rows = _rows(psnrs[:, 1], psnrs[:, 1].min(initial=99.0) - 1.0, psnrs[:, 1].max(initial=0.0), height)
     for iteration, row in zip(psnrs[:, 0], rows):
-        column = int(min(1.0, iteration / max(last, 1)) * (width - 9)) + 2
-        image[row - 2 : row + 3, column : column + 5] = PSNR
+        column = int(min(1.0, iteration / max(last, 1)) * (width - 10)) + 2
+        image[row - 2 : row + 4, column : column + 6] = PSNR
     return image
 
 
@@ -95,4 +95,4 @@ def _rows(values: np.ndarray, low: float, high: float, height: int) -> np.ndarra
 def _line(image: np.ndarray, columns: np.ndarray, rows: np.ndarray, color: tuple) -> None:
     before = np.concatenate([rows[:1], rows[:-1]])
     for column, start, end in zip(columns, np.minimum(before, rows), np.maximum(before, rows)):
-        image[max(1, start - 1) : end + 1, column] = color
+        image[max(1, start - 1) : end + 2, column] = color

@@ -20,4 +20,4 @@ def draw_text(layout: UILayout, context: Context, text: str, icon: str = "NONE",
     for i, line in enumerate(words.wrapped(text, context.region.width, context.preferences.system.ui_scale)):
         row = column.row()
         row.alert = alert
-        row.label(text=line, icon=icon if i == 0 else "BLANK1")
+        row.label(text=line, icon=icon if i == 0 or icon == "NONE" else "BLANK1")

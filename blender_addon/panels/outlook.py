@@ -25,10 +25,10 @@ def draw_outlook(layout: UILayout, context: Context, now: session.Session) -> No
         text = iface_("{} photos. Start the backend to see time and memory").format(words.count(found.count))
         draw_text(column, context, text, "TIME")
     elif expected is not None and found is not None:
-        guess = "" if expected.measured else iface_(" (a guess: nothing has been timed here yet)")
-        time = words.about(expected.seconds)
-        draw_text(layout, context, iface_("{} for {} photos of {} x {}{}").format(
-            time, words.count(found.count), expected.width, expected.height, guess), "TIME")
+        time = words.about(expected.seconds) + ("" if expected.measured else iface_(" (a first guess)"))
+        text = iface_("{} for {} photos of {} x {}").format(
+            time, words.count(found.count), expected.width, expected.height)
+        draw_text(layout, context, text, "TIME")
         draw_memory(layout, context, expected.memory, expected.available)
 
 

@@ -23,7 +23,7 @@ class MILO_PT_preview(MiloPanel, Panel):
         return session.current().job_info is not None
 
     def draw(self, context: Context) -> None:
-        now, info = session.current(), session.current().job_info
+        now = session.current()
         now.preview.look()
         half = (context.region.width / context.preferences.system.ui_scale - 50) / 2 / UNIT_PX
         scale = min(12.0, max(2.0, half))
@@ -37,14 +37,13 @@ class MILO_PT_preview(MiloPanel, Panel):
                 column = row.column(align=True)
                 column.template_icon(pictures.icon(name), scale=scale)
                 column.label(text=text)
-        if pictures.icon("curve"):
-            row = layout.row()
+        if now.preview.course.losses:
+            row = layout.split(factor=0.5)
             row.template_icon(pictures.icon("curve"), scale=scale)
             column = row.column(align=True)
-            if info.loss is not None:
-                column.label(text=iface_("Loss {:.4f}").format(info.loss), icon="COLORSET_02_VEC")
-            if info.psnr is not None:
-                column.label(text=iface_("PSNR {:.1f} dB").format(info.psnr), icon="COLORSET_04_VEC")
+            column.label(text="Loss", icon="COLORSET_02_VEC")
+            if now.preview.course.psnrs:
+                column.label(text="PSNR", icon="COLORSET_04_VEC")
         layout.operator("milo.show_preview", icon="IMAGE")
 
 

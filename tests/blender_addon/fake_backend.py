@@ -157,7 +157,8 @@ class FakeBackend:
             seq = job["mesh_seq"] + 1
             finished = seq >= MESHES
             job["_next"] = time.monotonic() + STEP_S
-            self.change(job, mesh_seq=seq, iteration=100 * seq, vertices=100, gaussians=1000,
+            self.change(job, mesh_seq=seq, iteration=100 * seq, vertices=100, gaussians=1000, loss=0.2 / seq,
+                        psnr=18.0 + 2 * seq,
                         eta_s=5.0 * (MESHES - seq), stage="saving" if finished else "mesh",
                         state="finished" if finished else "running")
         if job["mesh_seq"] <= message.after:
@@ -176,6 +177,9 @@ class FakeBackend:
         photo = np.zeros((60, 80, 3), np.uint8)
         photo[..., 0], photo[..., 2] = np.linspace(0, 255, 80), np.linspace(255, 0, 60)[:, None]
         return m.Preview(job["job"], job["mesh_seq"], job["iteration"], photo // (1 + MESHES - job["mesh_seq"]), photo)
+
+    def on_GetFile(self, job, message):
+        raise ProtocolError("bad_request", f"This job has no result {message.path}.")
 
     def on_RenderSplats(self, job, message):
         (self.home / "picture.json").write_text(

@@ -126,6 +126,14 @@ def test_the_panel_lives(stage, photos):
         assert (PICTURES / f"{name}.png").stat().st_size > 20_000, name
 
 
+def test_installing_estimating_watching(stage, photos):
+    result, said = stage("drive_flow", [sys.executable, str(HERE / "fake_backend.py"), "serve"])
+    assert "pip install" in result["copied"] and result["estimated"] == [6, 640], said
+    assert result["editor"] == [160, 60] and result["trouble"] is None, said
+    for name in ("1-no-backend", "2-estimate", "3-preview", "4-preview-at-the-end", "5-image-editor"):
+        assert (PICTURES / f"flow-{name}.png").stat().st_size > 20_000, name
+
+
 def test_photos_become_cameras(stage, room):
     """Photos without cameras, the real service and COLMAP: report, cameras with photos, points, region."""
     import pycolmap  # noqa: F401

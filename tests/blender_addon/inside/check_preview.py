@@ -57,7 +57,7 @@ def test_a_view_beside_its_photo(session, milo, photos):
     curve = pixels(milo, "curve")
     lit = (curve[1:-1, 1:-1] == milo("course").LOSS).all(-1)
     assert lit.any(0).mean() > 0.8
-    assert lit[:, 60].nonzero()[0].mean() > lit[:, 200].nonzero()[0].mean()     # it falls
+    assert lit[:, 40].nonzero()[0].mean() > lit[:, 130].nonzero()[0].mean()     # it falls
 
 
 def test_nothing_is_asked_while_it_is_hidden(session, milo, photos):
