@@ -13,7 +13,8 @@ LAYERS = ["data", "alignment", "rendering", "gaussians", "mesh", "extraction", "
 # Library -> the only places that may import it.
 HOMES = {
     "zmq": ["backend/service/", "backend/doctor.py", "blender_addon/connection/", "tests/"],
-    "bpy": ["blender_addon/", "examples/demo_in_blender.py", "tests/blender_addon/", "tests/end_to_end/"],
+    "bpy": ["blender_addon/", "examples/demo_in_blender.py", "examples/demo_animate_in_blender.py",
+            "tests/blender_addon/", "tests/end_to_end/"],
     "pycolmap": ["backend/alignment/solver.py", "tests/"],
     "cv2": ["backend/data/video.py", "tests/"],
     "plyfile": ["backend/data/ply.py", "tests/"],
