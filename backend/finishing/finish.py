@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,15 +20,15 @@ from milo.backend.data.scene import View
 from milo.backend.data.splat_folder import latest_splats
 from milo.backend.data.spz import write_spz
 from milo.backend.evaluation.finished_run import FinishedRun, open_run
-from milo.backend.evaluation.mesh_views import draw_colored, seen_faces
+from milo.backend.evaluation.mesh_views import seen_faces
 from milo.backend.extraction.steps import ExtractStep
 from milo.backend.gaussians.files import drawn_columns
-from milo.backend.rendering.image_metrics import compared, psnr, quantised
 from milo.protocol.assets import AssetMesh
 
-from .asset import Asset, draw_textured, png
+from .asset import Asset, png
 from .bake import Photo, bake_colors
 from .clean import clean
+from .comparison import comparison, full_image, textured_image, view_psnr
 from .decimate import Mesh, decimate
 from .glb import write_glb
 from .normal_map import bake_normals
@@ -57,7 +58,8 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
            scene: str | Path | None = None, device: str = "cpu", for_blender: bool = False,
            on_step: Callable[[ExtractStep], None] = lambda step: None,
            should_stop: Callable[[], bool] = lambda: False) -> Finished:
-    """Finish a run: mesh.glb, .obj and .ply, further levels as mesh_lod1 and so on, splats.ply and .spz, finish.json.
+    """Finish a run: mesh.glb, .obj and .ply, further levels as mesh_lod1 and so on, splats.ply and .spz,
+    comparison.jpg, finish.json.
 
     Args:
         run: folder of a finished run.
@@ -118,15 +120,20 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
             files += write_asset(folder, asset, place, _vertex_colors(charted, asset.color))
         levels.append({"name": name, "triangles": len(charted.faces), "texture": texture,
                        "texels": len(texels.index), "seen": float((weight > 0).float().mean()),
-                       **held_out(opened, asset, lambda done: step("compare", done, len(opened.scene.test)))})
+                       **held_out(opened, partial(textured_image, opened, asset),
+                                  lambda done: step("compare", done, len(opened.scene.test)))})
+        if level == 0 and not for_blender:
+            comparison(opened, asset).save(folder / "comparison.jpg", quality=90)
+            files.append("comparison.jpg")
     if not for_blender:
         files += write_placed_splats(folder, opened.path, place)
+    without = {} if opened.colors is None else held_out(opened, partial(full_image, opened))
     report = {"format": FORMAT, "scene": opened.scene.name, "options": asdict(options),
-              "full": {"triangles": len(opened.faces), "clean": len(full[1]), **held_out_full(opened)},
+              "full": {"triangles": len(opened.faces), "clean": len(full[1]), **without},
               "levels": levels, "seconds": time.monotonic() - started}
-    partial = folder / "finish.json.partial"
-    partial.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, folder / "finish.json")
+    building = folder / "finish.json.partial"
+    building.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    os.replace(building, folder / "finish.json")
     return Finished(folder, [*files, "finish.json"], report)
 
 
@@ -179,29 +186,12 @@ def write_placed_splats(folder: Path, run: Path, place: Placement) -> list[str]:
     return ["splats.ply", "splats.spz"]
 
 
-def held_out(run: FinishedRun, asset: Asset, on_view: Callable[[int], None] = lambda done: None) -> dict:
-    """Mean PSNR of the textured mesh on the held-out views, by the protocol of `milo evaluate`."""
-    def image(view: View) -> torch.Tensor:
-        return draw_textured(asset.mesh, asset.color, view.camera, run.background, near=run.scale.mesh_near)
-
-    return _psnr(run, image, on_view)
-
-
-def held_out_full(run: FinishedRun) -> dict:
-    """The same of the run's own mesh in its vertex colours; empty if it has none."""
-    if run.colors is None:
-        return {}
-    verts, faces = _on(run.background.device, run.verts.astype(np.float32), run.faces)
-    colors = torch.from_numpy(run.colors).to(verts) / 255
-    return _psnr(run, lambda view: draw_colored(verts, faces, colors, view.camera, run.background,
-                                                near=run.scale.mesh_near).image)
-
-
-def _psnr(run: FinishedRun, image: Callable[[View], torch.Tensor],
-          on_view: Callable[[int], None] = lambda done: None) -> dict:
+def held_out(run: FinishedRun, image: Callable[[View], torch.Tensor],
+             on_view: Callable[[int], None] = lambda done: None) -> dict:
+    """Mean PSNR of a mesh's pictures of the held-out views; empty if there are none."""
     values = []
     for view in run.scene.test:
-        values.append(psnr(*compared(quantised(image(view)), view, run.background, run.config.loss.masked)))
+        values.append(view_psnr(run, image(view), view))
         on_view(len(values))
     return {"psnr": sum(values) / len(values)} if values else {}
 

@@ -104,7 +104,7 @@ class Bpy:
             resources / "milo-splats", f'shift; PYTHONPATH="{HERE}" exec "{sys.executable}" -m milo.backend.service '
             '--runner splat_runner:run "$@"')
 
-    def run(self, *arguments: str, env: dict | None = None, timeout: float = 240) -> subprocess.CompletedProcess:
+    def run(self, *arguments: str, env: dict | None = None, timeout: float = 480) -> subprocess.CompletedProcess:
         return subprocess.run([self.python, *arguments], env=self.environment | (env or {}), timeout=timeout,
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=self.resources)
 

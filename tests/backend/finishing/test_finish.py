@@ -59,7 +59,7 @@ def test_an_asset_with_two_levels(run, tmp_path):
                   on_step=steps.append)
     assert all((tmp_path / name).is_file() for name in done.files) and not list(tmp_path.glob("*.partial"))
     assert {"mesh.glb", "mesh.obj", "mesh.mtl", "mesh_color.png", "mesh_normal.png", "mesh.ply", "mesh_lod1.glb",
-            "splats.ply", "splats.spz", "finish.json"} <= set(done.files)
+            "splats.ply", "splats.spz", "comparison.jpg", "finish.json"} <= set(done.files)
     assert {"clean", "decimate", "unwrap", "bake", "relief", "saving"} <= {step.stage for step in steps}
     report = json.loads((tmp_path / "finish.json").read_text())
     first, second = report["levels"]
