@@ -5,6 +5,7 @@ from . import (
     engine,
     finish_properties,
     heartbeat,
+    live_view,
     operators,
     panels,
     preferences,
@@ -24,12 +25,14 @@ def register() -> None:
     operators.register()
     panels.register()
     engine.register()
+    live_view.register()
     heartbeat.register()
 
 
 def unregister() -> None:
     heartbeat.unregister()
     session.unregister()
+    live_view.unregister()
     engine.unregister()
     panels.unregister()
     operators.unregister()

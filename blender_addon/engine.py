@@ -12,7 +12,7 @@ import numpy as np
 from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.types import Context, Depsgraph, Panel, RenderEngine, Scene, ViewLayer
 
-from . import session
+from . import live_view, session
 from .connection.backend import READY, STARTING
 from .connection.client import Client
 from .connection.drawing import Question, Sent, draw
@@ -61,6 +61,13 @@ class MiloSplatsEngine(RenderEngine):
             far = np.where(depth > 0, depth, EMPTY)[::-1]
             passes["Depth"].rect.foreach_set(np.ascontiguousarray(far, np.float32).ravel())
         self.end_result(result)
+
+    def view_update(self, context: Context, depsgraph: Depsgraph) -> None:
+        """Blender draws with no engine that lacks this. What has changed live_view hears from its handlers."""
+
+    def view_draw(self, context: Context, depsgraph: Depsgraph) -> None:
+        shown = live_view.show(context, among_others=False)
+        self.update_stats("MILo", shown.problem)
 
     def _tell(self, error: Exception) -> None:
         """Say why there are no splats, wherever somebody may look."""

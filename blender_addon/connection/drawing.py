@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -67,21 +69,24 @@ class Drawing:
 
     Attributes, written by its thread:
         done: whether it has ended.
-        picture: what came, or None.
+        picture: what came, or None; prepared: what `prepare` has made of it.
         problem: why nothing came, or None.
     """
 
-    def __init__(self, client: Client, question: Question, sent: Sent):
+    def __init__(self, client: Client, question: Question, sent: Sent, prepare: Callable[[Picture], Any]):
         self.question = question
         self.done = False
         self.picture: Picture | Nothing | None = None
+        self.prepared: Any = None
         self.problem: Problem | None = None
-        self._client, self._sent = client, sent
+        self._client, self._sent, self._prepare = client, sent, prepare
         threading.Thread(target=self._run, name="milo drawing", daemon=True).start()
 
     def _run(self) -> None:
         try:
             self.picture = draw(self._client, self.question, self._sent, threading.Event())
+            if isinstance(self.picture, Picture):
+                self.prepared = self._prepare(self.picture)
         except Problem as problem:
             self.problem = problem
         except Exception as error:  # a defect in here: the view must not wait for ever

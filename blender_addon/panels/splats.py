@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from bpy.types import Context, Panel
 
+from .. import live_view
 from ..scene import composite
-from .look import MiloPanel
+from .look import MiloPanel, draw_text
 
 
 class MILO_PT_splats(MiloPanel, Panel):
@@ -15,7 +16,12 @@ class MILO_PT_splats(MiloPanel, Panel):
     bl_label = "Splats"
 
     def draw(self, context: Context) -> None:
-        layout = self.layout
+        layout, settings = self.layout, context.scene.milo_splats
+        layout.prop(settings, "show", toggle=True, icon="HIDE_OFF" if settings.show else "HIDE_ON")
+        if settings.show:
+            layout.prop(settings, "hide_mesh")
+            for problem in {view.problem for view in live_view.views() if view.problem}:
+                draw_text(layout, context, problem, "ERROR", alert=True)
         row = layout.row(align=True)
         row.operator("milo.composite_splats", icon="NODE_COMPOSITING")
         if composite.splat_scene(context.scene) is not None:

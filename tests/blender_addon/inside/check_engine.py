@@ -11,39 +11,6 @@ from mathutils import Matrix
 
 
 @pytest.fixture
-def session(session):
-    from bl_ext.user_default.milo import preferences
-    preferences.get().backend_program = os.environ["MILO_SPLATS_PROGRAM"]
-    yield session
-    if session.backend.pid:
-        session.stop_backend()
-        assert session.wait(lambda now: now.backend.state == "stopped", 20)
-
-
-@pytest.fixture
-def ball(session, photos):
-    """ball(name, colour, x) makes the finished object of a new reconstruction."""
-    scene = bpy.context.scene
-    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
-    camera.matrix_world = Matrix.Translation((0, -3, 0)) @ Matrix.Rotation(math.pi / 2, 4, "X")
-    scene.collection.objects.link(camera)
-    scene.camera = camera
-    scene.render.engine = "MILO_SPLATS"
-    scene.render.resolution_x, scene.render.resolution_y = 160, 120
-    scene.render.film_transparent = True
-    scene.view_settings.view_transform = "Raw"
-
-    def make(colour="red", x=0.0):
-        scene.milo.folder, scene.milo.overrides = str(photos), f'fake.colour="{colour}"; fake.x={x}'
-        bpy.ops.milo.reconstruct()
-        assert session.wait(lambda now: now.job_state == "finished" and not now.poll(), 60), session.trouble
-        obj = next(obj for obj in bpy.data.objects if obj.milo.job == scene.milo.job)
-        assert "rest_co" in obj.data.attributes
-        return obj
-    return make
-
-
-@pytest.fixture
 def render(tmp_path):
     """render() -> [H, W, 4] float32, linear, premultiplied, top row first."""
     count = iter(range(1000))
@@ -99,22 +66,22 @@ def covered(rgba, colour):
     return ((rgba[..., 3] > 0.8) & (rgba[..., main] > 2 * others)).mean()
 
 
-def test_f12_shows_what_the_backend_draws(session, ball, render):
+def test_f12_shows_what_the_backend_draws(splat_session, ball, render):
     obj, scene = ball(), bpy.context.scene
     camera = scene.camera.data
     for settings in ({}, {"shift_x": 0.1, "shift_y": -0.05, "lens": 35}, {"sensor_fit": "VERTICAL", "shift_x": 0}):
         for name, value in settings.items():
             setattr(camera, name, value)
-        came, truth = straight(render()), of_the_backend(session, obj)
+        came, truth = straight(render()), of_the_backend(splat_session, obj)
         assert came.shape == truth.shape and truth[..., 3].mean() > 0.1
         assert psnr(came, truth) > 50, settings
     scene.render.resolution_percentage, scene.render.pixel_aspect_x = 75, 1.5
     obj.matrix_world = Matrix.LocRotScale((0.2, 0.5, -0.1), Matrix.Rotation(1.0, 3, "Y"), (1.3,) * 3)
-    came, truth = straight(render()), of_the_backend(session, obj)
+    came, truth = straight(render()), of_the_backend(splat_session, obj)
     assert came.shape == (90, 120, 4) and psnr(came, truth) > 45      # turned harmonics, in another order of sums
 
 
-def test_border_and_background(session, ball, render):
+def test_border_and_background(splat_session, ball, render):
     ball()
     scene = bpy.context.scene
     whole = render()
@@ -136,7 +103,7 @@ def test_border_and_background(session, ball, render):
     assert solid.any() and np.abs(opaque[solid] - whole[solid]).max() < 0.02
 
 
-def test_an_orthographic_camera(session, ball, render):
+def test_an_orthographic_camera(splat_session, ball, render):
     ball()
     camera = bpy.context.scene.camera.data
     camera.type, camera.ortho_scale = "ORTHO", 2.0
@@ -149,7 +116,7 @@ def test_an_orthographic_camera(session, ball, render):
         render()
 
 
-def test_two_reconstructions_hide_each_other(session, ball, render):
+def test_two_reconstructions_hide_each_other(splat_session, ball, render):
     red, blue = ball("red"), ball("blue", 0.0)
     blue.location = (0.0, 1.2, 0.0)
     assert covered(render(), "red") > 0.05 and covered(render(), "blue") < 0.01
@@ -171,7 +138,7 @@ def test_two_reconstructions_hide_each_other(session, ball, render):
     assert covered(render()[:, :50], "red") > 0.2
 
 
-def test_an_animation_follows_modifiers_and_the_camera(session, ball, render, tmp_path):
+def test_an_animation_follows_modifiers_and_the_camera(splat_session, ball, render, tmp_path):
     obj, scene = ball(), bpy.context.scene
     cast = obj.modifiers.new("cast", "DISPLACE")
     cast.mid_level, cast.strength = 0.0, 0.0
@@ -186,7 +153,7 @@ def test_an_animation_follows_modifiers_and_the_camera(session, ball, render, tm
     assert 1.4 < (second.sum() / first.sum()) ** 0.5 < 2.1                # its radius went from 0.5 to 0.9
 
 
-def test_splats_among_other_objects(session, ball, render):
+def test_splats_among_other_objects(splat_session, ball, render):
     """Rendered by Cycles: a yellow cube before, behind and inside of the ball; taken back again."""
     obj, scene = ball("blue"), bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", 1
@@ -229,8 +196,8 @@ def test_splats_among_other_objects(session, ball, render):
     scene.render.use_border, scene.render.resolution_percentage = False, 100
     late = bpy.data.objects.new("late camera", scene.camera.data)
     scene.collection.objects.link(late)
-    assert np.allclose(render(), (1, 0, 1, 1)) and "late camera came after" in session.trouble.message
-    session.problem = None
+    assert np.allclose(render(), (1, 0, 1, 1)) and "late camera came after" in splat_session.trouble.message
+    splat_session.problem = None
     bpy.ops.milo.composite_splats()
     assert covered(render(), "blue") > 0.05
     assert len([other for other in bpy.data.scenes if other != scene]) == 1
@@ -239,7 +206,7 @@ def test_splats_among_other_objects(session, ball, render):
     assert covered(render(), "blue") == 0 and len(bpy.data.scenes) == 1 and obj.visible_camera
 
 
-def test_an_animation_is_composited(session, ball, tmp_path):
+def test_an_animation_is_composited(splat_session, ball, tmp_path):
     """The scene of the splats goes along with the frames and with a camera bound to a marker."""
     obj, scene = ball("blue"), bpy.context.scene
     scene.render.engine, scene.cycles.samples = "CYCLES", 1
@@ -261,12 +228,12 @@ def test_an_animation_is_composited(session, ball, tmp_path):
     assert abs(where[0] - 79.5) < 2 and where[1] > 110 and where[2] < 50, where
 
 
-def test_without_a_backend_there_is_a_message(session, ball, render, milo):
+def test_without_a_backend_there_is_a_message(splat_session, ball, render, milo):
     obj = ball()
-    os.kill(session.backend.pid, 9)
+    os.kill(splat_session.backend.pid, 9)
     with pytest.raises(RuntimeError, match="backend"):
         render()
-    assert session.wait(lambda now: now.backend.state == "stopped", 20)
+    assert splat_session.wait(lambda now: now.backend.state == "stopped", 20)
     with pytest.raises(RuntimeError, match=r"not running.*Start it"):
         render()
     obj.data.attributes.remove(obj.data.attributes["rest_co"])

@@ -2,11 +2,13 @@
 """Runs in bpy's own Python: an empty file with the installed extension enabled, for each test."""
 
 import importlib
+import math
 import os
 from pathlib import Path
 
 import bpy
 import pytest
+from mathutils import Matrix
 
 MODULE = "bl_ext.user_default.milo"
 
@@ -61,3 +63,38 @@ def save_photo(path: Path, width: int, height: int, grey: float) -> Path:
 @pytest.fixture
 def make_photo(tmp_path):
     return lambda name, width, height, grey=0.5: save_photo(tmp_path / name, width, height, grey)
+
+
+@pytest.fixture
+def splat_session(session):
+    """The session with the real service, whose reconstructions end at once with a ball of real Gaussians."""
+    preferences = bpy.context.preferences.addons[MODULE].preferences
+    preferences.backend_program = os.environ["MILO_SPLATS_PROGRAM"]
+    yield session
+    if session.backend.pid:
+        session.stop_backend()
+        assert session.wait(lambda now: now.backend.state == "stopped", 20)
+
+
+@pytest.fixture
+def ball(splat_session, photos):
+    """ball(colour, x) makes the finished object of a new reconstruction; a camera looks along y from (0, -3, 0)."""
+    scene = bpy.context.scene
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.matrix_world = Matrix.Translation((0, -3, 0)) @ Matrix.Rotation(math.pi / 2, 4, "X")
+    scene.collection.objects.link(camera)
+    scene.camera = camera
+    scene.render.engine = "MILO_SPLATS"
+    scene.render.resolution_x, scene.render.resolution_y = 160, 120
+    scene.render.film_transparent = True
+    scene.view_settings.view_transform = "Raw"
+
+    def make(colour="red", x=0.0):
+        scene.milo.folder, scene.milo.overrides = str(photos), f'fake.colour="{colour}"; fake.x={x}'
+        bpy.ops.milo.reconstruct()
+        finished = splat_session.wait(lambda now: now.job_state == "finished" and not now.poll(), 60)
+        assert finished, splat_session.trouble
+        obj = next(obj for obj in bpy.data.objects if obj.milo.job == scene.milo.job)
+        assert "rest_co" in obj.data.attributes
+        return obj
+    return make

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Runs in a Blender with a window: splats among other objects in 3D Views and in F12, while Blender goes on."""
+
+import json
+import os
+import time
+import traceback
+from pathlib import Path
+
+import bpy
+from mathutils import Euler, Vector
+
+ROOM = Path(os.environ["ROOM"])
+bpy.context.preferences.view.show_splash = False   # before the window is up
+RESULT = {}
+
+
+def picture(name):
+    """Ask the test for a picture and wait until it is taken."""
+    for _ in range(5):
+        yield
+    wish = ROOM / f"{name}.wish"
+    wish.touch()
+    while wish.exists():
+        yield
+
+
+def area_of_view():
+    return next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
+
+
+def settled(live_view):
+    """Wait until the view shows the newest in full."""
+    for _ in range(3):
+        yield
+    while not (live_view.views() and all(view.up_to_date for view in live_view.views())):
+        yield
+
+
+def timed(module, name, times):
+    """Have a function of the extension note how long it holds the main thread."""
+    inner = getattr(module, name)
+
+    def outer(*arguments, **named):
+        start = time.perf_counter()
+        try:
+            return inner(*arguments, **named)
+        finally:
+            times.append(time.perf_counter() - start)
+    setattr(module, name, outer)
+
+
+def artist():
+    for obj in list(bpy.data.objects):
+        if obj.type == "MESH":
+            bpy.data.objects.remove(obj)
+    bpy.ops.extensions.package_install_files(filepath=str(ROOM / "milo.zip"), repo="user_default",
+                                             enable_on_install=True)
+    from bl_ext.user_default.milo import live_view, preferences, session
+    preferences.get().backend_home = str(ROOM / "home")
+    preferences.get().backend_program = "/bin/false"   # there is one already: it must be found
+    scene, now = bpy.context.scene, session.current()
+    scene.milo.folder, scene.milo.overrides = str(ROOM / "photos"), 'fake.colour="blue"'
+    bpy.ops.milo.reconstruct()
+    while now.job_state != "finished" or not bpy.data.objects.get("photos") or now.poll():
+        yield
+    obj = bpy.data.objects["photos"]
+    bpy.ops.mesh.primitive_cube_add(size=0.5, location=(0, 0.45, 0))
+    cube = bpy.context.object
+    obj.select_set(False)
+    cube.select_set(False)
+    area = area_of_view()
+    space = area.spaces.active
+    space.region_3d.view_perspective = "PERSP"
+    space.region_3d.view_rotation = Euler((1.2, 0, 0.5)).to_quaternion()
+    space.region_3d.view_location, space.region_3d.view_distance = Vector(), 3.0
+    space.shading.type, space.shading.color_type, space.shading.background_type = "SOLID", "SINGLE", "VIEWPORT"
+    space.shading.single_color, space.shading.background_color = (0.9, 0.6, 0.1), (0.2, 0.2, 0.2)
+    yield from picture("splats-0-mesh")
+
+    from bl_ext.user_default.milo.scene import splat_draw
+    ticks, uploads = [], []
+    timed(splat_draw.Texture, "__init__", uploads)
+    timed(live_view, "tick", ticks)
+    scene.milo_splats.show = True
+    yield from settled(live_view)
+    RESULT["bounds"] = obj.display_type
+    yield from picture("splats-1-solid")
+
+    view = live_view.views()[0]
+    came, start = view.pictures, time.monotonic()
+    for _ in range(20):                                 # posing: the object turns and moves
+        obj.rotation_euler.z += 0.1
+        obj.location.x -= 0.02
+        yield
+    RESULT["pictures_a_second"] = (view.pictures - came) / (time.monotonic() - start)
+    yield from settled(live_view)
+    RESULT["latency_ms"] = 1000 * view.latency
+    yield from picture("splats-2-posed")
+    came = view.pictures
+    for _ in range(10):
+        yield
+    RESULT["pictures_at_rest"] = view.pictures - came
+
+    space.region_3d.view_perspective = "ORTHO"
+    yield from settled(live_view)
+    yield from picture("splats-3-orthographic")
+    space.region_3d.view_perspective = "PERSP"
+
+    scene.render.engine = "MILO_SPLATS"
+    space.shading.type = "RENDERED"
+    yield from settled(live_view)
+    yield from picture("splats-4-agx")
+    scene.view_settings.view_transform = "Standard"
+    yield from settled(live_view)
+    yield from picture("splats-4-rendered")
+    RESULT["longest_tick_ms"], RESULT["longest_upload_ms"] = 1000 * max(ticks), 1000 * max(uploads)
+    RESULT["problems"] = [view.problem for view in live_view.views()]
+
+    now.stop_backend()
+    obj.location.x += 0.1
+    while not any(view.problem for view in live_view.views()):
+        yield
+    RESULT["said"] = live_view.views()[0].problem
+    scene.milo_splats.show = False
+    RESULT["displayed"] = obj.display_type
+    (ROOM / "result.json").write_text(json.dumps(RESULT))
+
+
+STEPS = artist()
+
+
+def step():
+    try:
+        next(STEPS)
+    except StopIteration:
+        bpy.ops.wm.quit_blender()
+        return None
+    except Exception:
+        traceback.print_exc()
+        bpy.ops.wm.quit_blender()
+        return None
+    return 0.1
+
+
+bpy.app.timers.register(step, first_interval=2.0, persistent=True)
