@@ -9,7 +9,7 @@ from bpy.types import Operator
 from .. import session
 from ..connection.backend import READY
 from ..protocol.messages import Nothing, Picture, RenderSplats
-from ..scene import mesh_object, splat_image
+from ..scene import asset, mesh_object, splat_image
 from ..scene.cameras import CameraError
 
 BACKGROUND_TIMEOUT_S = 120.0
@@ -24,7 +24,8 @@ class MILO_OT_render_splats(Operator):
     @classmethod
     def poll(cls, context: bpy.types.Context) -> bool:
         why_not = ""
-        if mesh_object.find(context.scene.milo.job) is None:
+        job = context.scene.milo.job
+        if asset.find(job) is None and mesh_object.find(job) is None:
             why_not = "This scene has no mesh from a reconstruction yet"
         elif session.current().backend.state != READY:
             why_not = "The backend is not running: start it first"
@@ -37,7 +38,8 @@ class MILO_OT_render_splats(Operator):
         job = context.scene.milo.job
         context.view_layer.update()
         try:
-            viewmat, K, (width, height), _scale = splat_image.splat_camera(context.scene, mesh_object.find(job))
+            placed = asset.find(job) or mesh_object.find(job)
+            viewmat, K, (width, height), _scale = splat_image.splat_camera(context.scene, placed)
         except CameraError as error:
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}

@@ -53,9 +53,14 @@ def levels(job: str) -> list[bpy.types.Object]:
     return sorted(found, key=lambda obj: obj.milo_asset.level)
 
 
+def place_of(obj: bpy.types.Object) -> np.ndarray:
+    """[4, 4] from the reconstruction's world to an object that shows it."""
+    return np.array(obj.milo_asset.place).reshape(4, 4) if obj.milo_asset.job else np.eye(4)
+
+
 def before(obj: bpy.types.Object, level: Level) -> Geometry:
     """A level's geometry where an object's present one is: its place may have changed, its scale or its axes."""
-    place = np.array(obj.milo_asset.place).reshape(4, 4)
+    place = place_of(obj)
     return Geometry((level.mesh.rest_co @ place[:3, :3].T + place[:3, 3]).astype(np.float32), level.mesh.faces)
 
 

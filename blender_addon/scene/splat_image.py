@@ -7,6 +7,7 @@ import bpy
 import numpy as np
 from bpy.app.translations import pgettext_rpt as rpt_
 
+from . import asset
 from .cameras import CameraError, frame_size, intrinsics, viewmat_of
 
 NAME = "MILo splats"
@@ -15,7 +16,7 @@ NAME = "MILo splats"
 def splat_camera(
     scene: bpy.types.Scene, placed: bpy.types.Object
 ) -> tuple[np.ndarray, np.ndarray, tuple[int, int], float]:
-    """The scene camera as the splats see it, now that their mesh object was moved, turned or scaled.
+    """The scene camera as the splats see it, now that their mesh object, or their asset, was moved, turned or scaled.
 
     Returns viewmat [4, 4] (rest world -> camera, rigid), K [3, 3], (width, height), and the object's scale, by which
     depths of the picture are to be multiplied.
@@ -28,7 +29,8 @@ def splat_camera(
         raise CameraError("The scene has no camera: add one, and make it the scene's active camera.")
     if camera.data.type != "PERSP":
         raise CameraError(rpt_("Camera {} is not a perspective camera, which splats need.").format(camera.name))
-    viewmat, scale = rigid_viewmat(viewmat_of(camera), np.array(placed.matrix_world), placed.name)
+    world = np.array(placed.matrix_world) @ asset.place_of(placed)
+    viewmat, scale = rigid_viewmat(viewmat_of(camera), world, placed.name)
     width, height, aspect = frame_size(scene)
     return viewmat, intrinsics(camera.data, width, height, aspect), (width, height), scale
 

@@ -83,6 +83,30 @@ def test_an_asset_that_outlives_the_backend(session, milo, tmp_path):
     came.check()
     assert (came.src == 1).all() and np.array_equal(came.rest_co, rest)
 
+    # a picture of the splats is the same, with another depth, from a camera that sees the scan as it does the asset
+    camera = bpy.context.scene.camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    bpy.context.scene.collection.objects.link(camera)
+    bpy.context.view_layer.update()
+    splat_camera = milo("scene.splat_image").splat_camera
+    (viewmat, K, _, scale), (before, _, _, full) = (splat_camera(bpy.context.scene, obj) for obj in (finest, scan))
+    assert np.allclose(viewmat[:3, :3], before[:3, :3], atol=1e-5) and np.isclose(scale, 0.5 * full)
+    seen = (world(viewmat, rest) * scale) @ K.T
+    truth = world(np.linalg.inv(camera.matrix_world), world(finest.matrix_world, points(finest))) * [1, -1, -1] @ K.T
+    assert np.allclose(seen, truth, atol=1e-2)
+
+    # rigged and animated, it goes on without the backend
+    rig = bpy.data.objects.new("rig", bpy.data.armatures.new("rig"))
+    bpy.context.scene.collection.objects.link(rig)
+    bpy.context.view_layer.objects.active = rig
+    bpy.ops.object.mode_set(mode="EDIT")
+    rig.data.edit_bones.new("all").tail = (0, 0, 1)
+    bpy.ops.object.mode_set(mode="OBJECT")
+    finest.vertex_groups.new(name="all").add(range(len(finest.data.vertices)), 1.0, "REPLACE")
+    finest.modifiers.new("Armature", "ARMATURE").object = rig
+    for frame, height in ((1, 0.0), (11, 2.0)):
+        rig.pose.bones["all"].location = (0, height, 0)
+        rig.pose.bones["all"].keyframe_insert("location", frame=frame)
+
     path = tmp_path / "asset.blend"
     bpy.ops.wm.save_as_mainfile(filepath=str(path))
     session.stop_backend()
@@ -98,6 +122,13 @@ def test_an_asset_that_outlives_the_backend(session, milo, tmp_path):
     up = np.array(normal.image.pixels).reshape(512, 512, 4)[..., 2]
     assert pixels.std() > 0.05 and up.mean() > 0.8
     assert milo("scene.asset").find(job) == finest
+
+    heights = []
+    for frame in (1, 11):
+        bpy.context.scene.frame_set(frame)
+        mesh = finest.evaluated_get(bpy.context.evaluated_depsgraph_get()).to_mesh()
+        heights.append(np.mean([(finest.matrix_world @ vertex.co).z for vertex in mesh.vertices]))
+    assert abs(heights[1] - heights[0] - 2) < 1e-3
 
     # the texture is where it belongs: as the vertices' own colours say
     mesh = finest.data
