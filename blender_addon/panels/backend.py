@@ -9,7 +9,7 @@ from bpy.types import Context, Panel, UILayout
 from .. import preferences, session
 from ..connection import install
 from ..connection.backend import READY, STOPPED
-from .look import MiloPanel, draw_text
+from .look import MiloPanel, draw_label, draw_text, is_narrow
 
 STATE_ICON = {"stopped": "UNLINKED", "starting": "SORTTIME", "ready": "LINKED", "stopping": "SORTTIME"}
 
@@ -21,7 +21,7 @@ def draw_backend(layout: UILayout, context: Context, now: session.Session) -> No
     local = chosen is None or bool(chosen.program)
     home = preferences.home()
     missing = install.why_missing(preferences.program(home), home) if state == STOPPED and local else None
-    row = layout.split(factor=0.7)
+    row = layout.column() if is_narrow(context) else layout.split(factor=0.7)
     if missing and not now.pairing.address:
         row.label(text="No backend", icon=STATE_ICON[state])
         row.menu("MILO_MT_backends", text="Choose")
@@ -30,9 +30,9 @@ def draw_backend(layout: UILayout, context: Context, now: session.Session) -> No
     words_for_it = now.backend.device if state == READY and now.backend.device else iface_(state)
     name = mine.chosen if chosen is not None else iface_("Backend")
     if now.pairing.address:
-        row.label(text=iface_("Pairing with {}").format(now.pairing.address), icon="SORTTIME")
+        draw_label(row, context, iface_("Pairing with {}").format(now.pairing.address), "SORTTIME")
     else:
-        row.label(text=f"{name}: {words_for_it}", icon=STATE_ICON[state])
+        draw_label(row, context, f"{name}: {words_for_it}", STATE_ICON[state])
     if state == STOPPED:
         row.operator("milo.start_backend", text="Start" if local else "Connect")
     else:

@@ -9,7 +9,7 @@ from bpy.types import Context, Panel
 from .. import session
 from ..scene import asset
 from . import words
-from .look import MiloPanel, draw_text
+from .look import MiloPanel, draw_text, is_narrow
 
 
 class MILO_PT_finish(MiloPanel, Panel):
@@ -20,7 +20,7 @@ class MILO_PT_finish(MiloPanel, Panel):
 
     def draw(self, context: Context) -> None:
         layout, choices, work = self.layout, context.scene.milo_finish, session.current().finishing
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.use_property_decorate = False
         column = layout.column()
         column.enabled = not work.busy

@@ -7,17 +7,18 @@ from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, UILayout
 
 from ..scene import cameras, shots
+from .look import draw_text, side_by_side
 
 
 def draw_cameras(layout: UILayout, context: Context) -> None:
     scene = context.scene
     found, moving = len(cameras.cameras_with_photo(scene)), shots.moving_cameras(scene)
-    layout.label(text=iface_("{} cameras with a background image").format(found), icon="CAMERA_DATA")
+    draw_text(layout, context, iface_("Cameras with a photo: {}").format(found), "CAMERA_DATA")
     if not moving:
         return
-    layout.label(text=iface_("{} moving cameras").format(len(moving)), icon="FILE_MOVIE")
+    draw_text(layout, context, iface_("Moving cameras: {}").format(len(moving)), "FILE_MOVIE")
     wanted = scene.milo.frames
     layout.row(align=True).prop(wanted, "choice", expand=True)
-    row = layout.row(align=True)
+    row = side_by_side(layout, context)
     row.prop(wanted, "step" if wanted.choice == "EVERY" else "count")
     row.operator("milo.take_frames", icon="RENDERLAYERS")

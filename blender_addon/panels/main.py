@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import bpy
 from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout
 
 from .. import session
 from ..scene import mesh_object
 from . import backend, frames, outlook, photos, words
-from .look import MiloPanel, draw_text
+from .look import MiloPanel, draw_text, is_narrow, side_by_side
 
 
 class MILO_PT_main(MiloPanel, Panel):
@@ -36,13 +35,13 @@ class MILO_PT_main(MiloPanel, Panel):
         column.prop(choices, "preset")
 
         outlook.draw_outlook(layout, context, now)
-        draw_buttons(layout, now)
+        draw_buttons(layout, context, now)
         draw_progress(layout, context, now)
         draw_trouble(layout, context, now)
 
 
-def draw_buttons(layout: UILayout, now: session.Session) -> None:
-    row = layout.row(align=True)
+def draw_buttons(layout: UILayout, context: Context, now: session.Session) -> None:
+    row = side_by_side(layout, context)
     row.scale_y = 1.4
     if now.job_state in ("starting", *session.ACTIVE):
         row.operator("milo.pause", icon="PAUSE")
@@ -51,7 +50,7 @@ def draw_buttons(layout: UILayout, now: session.Session) -> None:
             row.operator("milo.reconstruct", text="", icon="ADD")
         return
     row.operator("milo.reconstruct", icon="MESH_MONKEY")
-    if bpy.context.scene.milo.job and not now.has_all_of(bpy.context.scene):
+    if context.scene.milo.job and not now.has_all_of(context.scene):
         row.operator("milo.resume", icon="PLAY")
     if now.job_state == "paused":
         row.operator("milo.cancel", icon="CANCEL")
@@ -70,16 +69,16 @@ def draw_progress(layout: UILayout, context: Context, now: session.Session) -> N
         return
     ahead = [job for job in now.job_list.moving if job.created < info.created]
     if now.job_state == "queued" and ahead:
-        layout.label(text=iface_("{}: waits for {} other").format(info.name, len(ahead)), icon="SORTTIME")
+        draw_text(layout, context, iface_("{}: waits for {} other").format(info.name, len(ahead)), "SORTTIME")
     elif now.job_state == "running":
         left = iface_(", {} left").format(words.duration(info.eta_s)) if info.eta_s is not None else ""
         share = info.iteration / info.iterations if info.iterations else 0.0
         layout.progress(factor=share, text=f"{iface_(words.stage(info.stage))}{left}")
     else:
-        layout.label(text=f"{info.name}: {iface_(now.job_state)}")
+        draw_text(layout, context, f"{info.name}: {iface_(now.job_state)}")
     column = layout.column(align=True)
     if info.iterations and now.job_state != "finished":
-        column.label(text=iface_("Iteration {} of {}").format(info.iteration, info.iterations))
+        draw_text(column, context, iface_("Iteration {} of {}").format(info.iteration, info.iterations))
     if info.gaussians:
         mesh = now.watch.mesh
         splats = words.count(info.gaussians)
@@ -87,16 +86,16 @@ def draw_progress(layout: UILayout, context: Context, now: session.Session) -> N
             text = iface_("{} splats, {} triangles").format(splats, words.count(mesh.triangles_full))
         else:
             text = iface_("{} splats, {} vertices").format(splats, words.count(info.vertices))
-        column.label(text=text)
+        draw_text(column, context, text)
     figures = [iface_("PSNR {:.1f} dB").format(info.psnr)] if info.psnr is not None else []
     if info.loss is not None and now.job_state == "running":
         figures.append(iface_("loss {:.4f}").format(info.loss))
     if figures:
-        column.label(text=", ".join(figures))
+        draw_text(column, context, ", ".join(figures))
     if info.note and now.job_state in session.ACTIVE:
         draw_text(layout, context, info.note, "MEMORY")
     if now.waiting:
-        column.label(text=now.waiting, icon="INFO")
+        draw_text(column, context, now.waiting, "INFO")
 
 
 def draw_trouble(layout: UILayout, context: Context, now: session.Session) -> None:
@@ -115,7 +114,7 @@ class MILO_PT_mesh(MiloPanel, Panel):
 
     def draw(self, context: Context) -> None:
         layout, choices = self.layout, context.scene.milo
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.use_property_decorate = False
         layout.prop(choices, "live_mesh")
         column = layout.column()
@@ -126,7 +125,7 @@ class MILO_PT_mesh(MiloPanel, Panel):
         if obj is not None:
             what = iface_("finished" if obj.milo.kind == "final" else obj.milo.kind)
             count = words.count(obj.milo.triangles)
-            layout.label(text=iface_("{}: {}, {} triangles").format(obj.name, what, count), icon="MESH_DATA")
+            draw_text(layout, context, iface_("{}: {}, {} triangles").format(obj.name, what, count), "MESH_DATA")
         if obj is not None and obj.milo.frozen:
             layout.operator("milo.freeze", text="Follow Again", icon="FILE_REFRESH").freeze = False
         else:

@@ -9,7 +9,7 @@ from bpy.types import Context, Panel, UILayout, UIList
 from .. import session
 from ..scene import cameras, pictures
 from . import words
-from .look import MiloPanel, draw_text
+from .look import MiloPanel, draw_label, draw_text, is_narrow, side_by_side
 
 VERDICT_ICONS = {"good": "CHECKMARK", "usable": "INFO", "poor": "ERROR"}
 THUMBNAIL, LARGE = 2.0, 8.0  # scale of icons: in the list, and of the chosen photo
@@ -27,18 +27,19 @@ def draw_source(layout: UILayout, context: Context, now: session.Session) -> Non
     else:
         column.prop(choices, "video", text="")
         column.prop(choices, "video_frames")
-    row = layout.row(align=True)
     if now.photos.busy:
+        row = layout.row(align=True)
         stage, share = now.photos.progress
         row.progress(factor=share, text=iface_(words.stage(stage)))
         row.operator("milo.cancel_photos", text="", icon="CANCEL")
     else:
+        row = side_by_side(layout, context)
         row.operator("milo.check_photos", icon="VIEWZOOM")
         row.operator("milo.align", icon="OUTLINER_OB_CAMERA")
     if choices.solved is not None:
         found = len(cameras.cameras_with_photo(context.scene, choices.solved))
-        row = layout.row(align=True)
-        row.label(text=iface_("{} of {} photos").format(found, choices.aligned_photos), icon="CAMERA_DATA")
+        row = side_by_side(layout, context)
+        draw_label(row, context, iface_("{} of {} photos").format(found, choices.aligned_photos), "CAMERA_DATA")
         row.operator("milo.set_scale", icon="FIXED_SIZE")
         if "+" in choices.aligned_parts:
             text = iface_("The photos fall into parts that could not be joined ({}): only the first is here")
@@ -85,7 +86,7 @@ class MILO_PT_region(MiloPanel, Panel):
 
     def draw(self, context: Context) -> None:
         layout, choices = self.layout, context.scene.milo
-        layout.use_property_split = True
+        layout.use_property_split = not is_narrow(context)
         layout.use_property_decorate = False
         layout.prop(choices, "region")
         if choices.region is None:

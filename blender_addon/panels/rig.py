@@ -6,7 +6,7 @@ from __future__ import annotations
 from bpy.types import Context, Panel
 
 from ..scene import rig, rig_motion
-from .look import MiloPanel
+from .look import MiloPanel, side_by_side
 
 
 class MILO_PT_rig(MiloPanel, Panel):
@@ -21,11 +21,11 @@ class MILO_PT_rig(MiloPanel, Panel):
         armature = rig.of(obj) if obj else None
         if armature is None:
             layout.label(text="Add Armature")
-            layout.row(align=True).operator_enum("milo.add_armature", "kind")
+            side_by_side(layout, context).operator_enum("milo.add_armature", "kind")
         else:
             layout.label(text=armature.name, icon="ARMATURE_DATA")
         layout.operator("milo.bind", icon="MOD_ARMATURE")
-        row = layout.row(align=True)
+        row = side_by_side(layout, context)
         posed = armature is not None and rig_motion.in_test_pose(armature)
         row.operator("milo.test_pose", icon="POSE_HLT", depress=posed)
         row.operator("milo.add_wave", icon="FCURVE")

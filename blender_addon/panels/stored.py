@@ -8,7 +8,7 @@ from bpy.types import Context, Panel
 
 from .. import session
 from ..scene import stored_splats
-from .look import MiloPanel, draw_text
+from .look import MiloPanel, draw_text, side_by_side
 
 
 class MILO_PT_stored(MiloPanel, Panel):
@@ -30,7 +30,7 @@ class MILO_PT_stored(MiloPanel, Panel):
             layout.progress(factor=share, text=iface_(stage))
         else:
             layout.operator_menu_enum("milo.save_splats", "format", icon="FILE_TICK")
-        row = layout.row(align=True)
+        row = side_by_side(layout, context)
         row.operator("milo.pack_splats", icon="PACKAGE")
         row.operator("milo.unpack_splats", icon="UGLYPACKAGE")
         layout.operator("milo.restore_splats", icon="IMPORT")

@@ -76,4 +76,4 @@ def stage(name: str) -> str:
 
 def wrapped(text: str, width_px: float, scale: float) -> list[str]:
     """Lines of a text for a region of a width in pixels at an interface scale."""
-    return textwrap.wrap(text, max(20, int((width_px - 50 * scale) / (6.2 * scale))))
+    return textwrap.wrap(text, max(10, int((width_px - 75 * scale) / (6.2 * scale))))

@@ -16,7 +16,8 @@ from mathutils import Vector
 from . import material
 
 NODES = "MILo points"
-POINT_RADIUS = 0.004
+RADIUS = 0.005  # of a point, of the extent of most of the points
+MOST = 5.0, 95.0  # percentiles
 
 
 def add(name: str, points: np.ndarray, colors: np.ndarray) -> bpy.types.Object:
@@ -35,7 +36,8 @@ def add(name: str, points: np.ndarray, colors: np.ndarray) -> bpy.types.Object:
         data.attributes[material.COLOR_ATTRIBUTE].data.foreach_set("color_srgb", rgba.ravel())
     data.update_tag()
     obj = bpy.data.objects.new(name, data)
-    obj.modifiers.new("Points", "NODES").node_group = point_nodes(obj)
+    extent = np.ptp(np.percentile(points, MOST, axis=0), axis=0).max() if len(points) else 1.0
+    obj.modifiers.new("Points", "NODES").node_group = point_nodes(obj.type, RADIUS * float(extent))
     return obj
 
 
@@ -87,8 +89,9 @@ def hide_outside(obj: bpy.types.Object, box: bpy.types.Object | None) -> None:
         target.id, target.data_path = box, "empty_display_size"
 
 
-def point_nodes(obj: bpy.types.Object) -> bpy.types.NodeTree:
-    """Geometry nodes: points with the vertex-colour material, without those outside a box (`hide_outside`)."""
+def point_nodes(kind: str, radius: float) -> bpy.types.NodeTree:
+    """Geometry nodes for an object of a kind: points with the vertex-colour material, without those outside a box
+    (`hide_outside`)."""
     tree = bpy.data.node_groups.new(NODES, "GeometryNodeTree")
     tree.is_modifier = True
     tree.interface.new_socket("Geometry", in_out="INPUT", socket_type="NodeSocketGeometry")
@@ -102,20 +105,19 @@ def point_nodes(obj: bpy.types.Object) -> bpy.types.NodeTree:
         return new
 
     chain = [node("NodeGroupInput")]
-    if obj.type == "MESH":
+    if kind == "MESH":
         chain.append(node("GeometryNodeMeshToPoints"))
-    radius, crop, look = node("GeometryNodeSetPointRadius"), node("GeometryNodeDeleteGeometry", "Crop"), node(
-        "GeometryNodeSetMaterial"
-    )
-    for first, second in pairwise([*chain, radius, crop, look, node("NodeGroupOutput")]):
+    size, crop = node("GeometryNodeSetPointRadius"), node("GeometryNodeDeleteGeometry", "Crop")
+    look = node("GeometryNodeSetMaterial")
+    for first, second in pairwise([*chain, size, crop, look, node("NodeGroupOutput")]):
         tree.links.new(first.outputs[0], second.inputs[0])
-    radius.inputs["Radius"].default_value = POINT_RADIUS
+    size.inputs["Radius"].default_value = radius
     look.inputs["Material"].default_value = material.vertex_colour_material()
     crop.mute = True
 
     region = node("GeometryNodeObjectInfo", "Region", transform_space="RELATIVE")
     inverse, place = node("FunctionNodeInvertMatrix"), node("FunctionNodeTransformPoint")
-    size = node("ShaderNodeValue", "Size")
+    half = node("ShaderNodeValue", "Size")
     beyond = node("ShaderNodeVectorMath", operation="ABSOLUTE")
     axes, outside = node("ShaderNodeSeparateXYZ"), node("ShaderNodeMath", operation="GREATER_THAN")
     high, highest = node("ShaderNodeMath", operation="MAXIMUM"), node("ShaderNodeMath", operation="MAXIMUM")
@@ -130,7 +132,7 @@ def point_nodes(obj: bpy.types.Object) -> bpy.types.NodeTree:
         (high.outputs[0], highest.inputs[0]),
         (axes.outputs[2], highest.inputs[1]),
         (highest.outputs[0], outside.inputs[0]),
-        (size.outputs[0], outside.inputs[1]),
+        (half.outputs[0], outside.inputs[1]),
         (outside.outputs[0], crop.inputs["Selection"]),
     ):
         tree.links.new(source, target)

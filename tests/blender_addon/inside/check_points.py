@@ -34,7 +34,7 @@ def shown(obj):
     cloud.points.foreach_get("co", at)
     radius = np.empty(len(cloud.points), np.float32)
     cloud.points.foreach_get("radius", radius)
-    assert np.allclose(radius, 0.004) and [m.name for m in cloud.materials] == ["MILo vertex colours"]
+    assert np.allclose(radius, 0.009, rtol=0.1) and [m.name for m in cloud.materials] == ["MILo vertex colours"]
     world = np.array(obj.matrix_world)
     return at.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
 
