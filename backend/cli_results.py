@@ -128,6 +128,7 @@ def finish(
     up: Annotated[str, typer.Option(help="Axis of the scene that is up: x, -x, y, -y, z, -z.")] = "z",
     origin: Annotated[str, typer.Option(help="keep, base (below the middle) or center.")] = "keep",
     normal_map: Annotated[bool, typer.Option(help="Keep the relief of the full mesh in a normal map.")] = True,
+    balance: Annotated[bool, typer.Option(help="Make photos of different exposure equally bright.")] = False,
     scene: Moved = None,
     device: Device = "auto",
 ) -> None:
@@ -141,7 +142,7 @@ def finish(
 
     from . import console
 
-    options = FinishOptions(triangles, texture, levels, source, scale, up, origin, normal_map)
+    options = FinishOptions(triangles, texture, levels, source, scale, up, origin, normal_map, balance)
     try:
         with console.stop_on_interrupt("Stopping; the asset stays unfinished.") as stop, \
                 console.extraction_bar() as on_step:

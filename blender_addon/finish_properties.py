@@ -49,6 +49,10 @@ class MILO_PG_finish(PropertyGroup):
         default=1, min=1, max=8,
     )
     source: EnumProperty(name="Color From", description="What the texture is made from", items=COLOURS)
+    balance: BoolProperty(
+        name="Balance Exposure",
+        description="Make the photos equally bright where they show the same: for automatic exposure",
+    )
     unit: FloatProperty(
         name="Unit", description="Meters that a unit of the reconstruction is", default=1.0, min=1e-6, soft_max=100.0,
         precision=4,
@@ -63,6 +67,7 @@ class MILO_PG_finish(PropertyGroup):
             "finish.triangles": self.triangles, "finish.texture": int(self.texture), "finish.levels": self.levels,
             "finish.source": self.source, "finish.scale": self.unit, "finish.up": self.up,
             "finish.origin": self.origin, "finish.normal_map": self.normal_map,
+            "finish.balance": self.balance,
         }
 
 

@@ -30,6 +30,7 @@ from .bake import Photo, bake_colors
 from .clean import clean
 from .comparison import comparison, full_image, textured_image, view_psnr
 from .decimate import Mesh, decimate
+from .exposure import photo_gains
 from .glb import write_glb
 from .normal_map import bake_normals
 from .obj import write_obj
@@ -93,7 +94,7 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
     place = placement(full[0], options.scale, options.up, options.origin)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    files, levels = [], []
+    files, levels, gains = [], [], None
     for level in range(options.levels):
         name = "mesh" if level == 0 else f"mesh_lod{level}"
         triangles, texture = max(4, options.triangles // LESS**level), max(16, options.texture // 2**level)
@@ -106,8 +107,12 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
         def on_photo(done: int, vertices: int = len(mesh[0])) -> None:
             step("bake", done, len(cameras), vertices)
 
-        colors, weight = bake_colors(texels, *_on(device, charted.verts, charted.faces),
-                                     photos_of(opened, options.source), near=opened.scale.mesh_near, on_photo=on_photo)
+        surface = texels, *_on(device, charted.verts, charted.faces)
+        if gains is None and options.balance and options.source == "photos":
+            step("exposure", vertices=len(mesh[0]))
+            gains = photo_gains(*surface, photos_of(opened, options.source), near=opened.scale.mesh_near)
+        colors, weight = bake_colors(*surface, photos_of(opened, options.source, gains),
+                                     near=opened.scale.mesh_near, on_photo=on_photo)
         normals = None
         if options.normal_map:
             step("relief", vertices=len(mesh[0]))
@@ -130,6 +135,7 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
     without = {} if opened.colors is None else held_out(opened, partial(full_image, opened))
     report = {"format": FORMAT, "scene": opened.scene.name, "options": asdict(options),
               "full": {"triangles": len(opened.faces), "clean": len(full[1]), **without},
+              "gains": [] if gains is None else [float(gains.min()), float(gains.max())],
               "levels": levels, "seconds": time.monotonic() - started}
     building = folder / "finish.json.partial"
     building.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
@@ -137,14 +143,16 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
     return Finished(folder, [*files, "finish.json"], report)
 
 
-def photos_of(run: FinishedRun, source: str) -> Iterator[Photo]:
-    """What colours are taken from: training photos, or the splats from where they were taken."""
-    for view in run.scene.train:
+def photos_of(run: FinishedRun, source: str, gains: np.ndarray | None = None) -> Iterator[Photo]:
+    """What colours are taken from: training photos, times their gains [P, 3], or the splats from where they stood."""
+    gains = np.ones((len(run.scene.train), 3), np.float32) if gains is None else gains
+    for view, gain in zip(run.scene.train, gains):
         opaque = None if view.mask is None else view.mask.to(run.background.device) == 255
         if source == "splats":
             yield Photo(view.camera, run.splat_image(view), opaque)
         else:
-            yield Photo(view.camera, view.target(torch.zeros_like(run.background)), opaque)
+            image = view.target(torch.zeros_like(run.background))
+            yield Photo(view.camera, image * torch.from_numpy(gain).to(image)[:, None, None], opaque)
 
 
 def write_asset(folder: Path, asset: Asset, place: Placement, colors: np.ndarray) -> list[str]:

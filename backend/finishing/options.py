@@ -25,6 +25,8 @@ class FinishOptions:
         source: what colours are taken from: "photos", or "splats" as the training cameras see them.
         scale: metres that a unit of the scene is; up, origin: see `placement`.
         normal_map: whether the relief of the full mesh is kept in a normal map.
+        balance: whether photos are made equally bright where they show the same, for those of a camera that chose the
+            exposure of each by itself.
     """
 
     triangles: int = 20_000
@@ -35,6 +37,7 @@ class FinishOptions:
     up: str = "z"
     origin: str = "keep"
     normal_map: bool = True
+    balance: bool = False
 
     def __post_init__(self):
         if self.source not in SOURCES:

@@ -24,7 +24,7 @@ class MILO_PT_finish(MiloPanel, Panel):
         layout.use_property_decorate = False
         column = layout.column()
         column.enabled = not work.busy
-        for name in ("triangles", "texture", "normal_map", "levels", "source", "unit", "up", "origin"):
+        for name in ("triangles", "texture", "normal_map", "levels", "source", "balance", "unit", "up", "origin"):
             column.prop(choices, name)
         row = layout.row(align=True)
         if work.busy:

@@ -24,6 +24,7 @@ STAGES = {
     "clean": n_("Removing floaters"),
     "decimate": n_("Reducing triangles"),
     "unwrap": n_("Unwrapping"),
+    "exposure": n_("Comparing exposures"),
     "bake": n_("Baking the texture"),
     "relief": n_("Baking the normal map"),
     "compare": n_("Comparing with photos"),

@@ -89,6 +89,13 @@ def test_an_asset_with_two_levels(run, tmp_path):
     assert np.abs(small.scales - drawn).max() < 0.04     # the filter is in the sizes
 
 
+def test_balanced_photos(run, tmp_path):
+    """Photos of one exposure stay about as they are: what differs is how light falls."""
+    done = finish(run, tmp_path, FinishOptions(triangles=500, texture=64, balance=True))
+    least, most = done.report["gains"]
+    assert 0.8 < least < 1 < most < 1.25 and done.report["levels"][0]["psnr"] > 15
+
+
 def test_colours_from_splats(run, tmp_path):
     options = FinishOptions(triangles=500, texture=64, source="splats")
     assert 0 < finish(run, tmp_path, options).report["levels"][0]["seen"] <= 1

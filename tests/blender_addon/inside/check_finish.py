@@ -153,7 +153,8 @@ def test_finished_again_with_what_the_user_did(session):
     tree.nodes["Principled BSDF"].inputs["Roughness"].default_value = 0.25
     before, image = len(obj.data.polygons), nodes_of(obj)[0].image
 
-    finish(session, levels=1, triangles=900, texture="1024", normal_map=False, up="-z", origin="center")
+    finish(session, levels=1, triangles=900, texture="1024", normal_map=False, up="-z", origin="center", balance=True)
+    assert session.finishing.report["gains"]
     assert bpy.data.objects["suzanne LOD0"] == obj and "suzanne LOD1" not in bpy.data.objects
     assert len(obj.data.polygons) <= 900 < before
     assert list(obj.modifiers.keys()) == ["Bend"] and obj["note"] == "mine" and len(obj.material_slots) == 1
