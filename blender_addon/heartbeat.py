@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 
 import bpy
@@ -17,18 +18,23 @@ COPIES_S = 2.0  # from one look for copies to the next
 TRANSFER_S = 0.01  # between slices of what is carried over to the next mesh
 
 _drawn: tuple = ()
+_shown_at = 0.0  # when the last call showed a mesh, else 0
 
 
 def tick() -> float:
     """Poll, redraw the panel when it would look different, and say when to be called again."""
-    global _drawn
-    now = session.current()
+    global _drawn, _shown_at
+    now, begin = session.current(), time.perf_counter()
+    if _shown_at:
+        now.refresh.took(max(0.0, begin - _shown_at - BUSY_S))
+    shown = now.refreshes
     try:
         busy = now.poll()
     except Exception as error:  # Blender would drop the timer, and the panel would stand still without a word
         traceback.print_exc()
         now.problem = Problem(f"{type(error).__name__}: {error}", "This is a defect: the console has the details.")
         busy = False
+    _shown_at = time.perf_counter() if now.refreshes > shown else 0.0
     looks = appearance(now)
     if looks != _drawn:
         _drawn = looks
@@ -71,10 +77,11 @@ def appearance(now: session.Session) -> tuple:
 
 
 def redraw() -> None:
+    """The sidebars of the 3D views alone: the scene beside them may be slow to draw."""
     for window in bpy.context.window_manager.windows:
         for area in window.screen.areas:
             if area.type == "VIEW_3D":
-                area.tag_redraw()
+                next(region for region in area.regions if region.type == "UI").tag_redraw()
 
 
 @persistent

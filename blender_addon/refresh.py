@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 
 import bpy
 
 from .connection.watch import Watch
 from .scene import carry, mesh_object, surface
+
+REST = 4.0  # times as long as Blender took for a refreshed mesh (modifiers, drawing) the user has it in peace
 
 
 class Refresh:
@@ -23,6 +26,7 @@ class Refresh:
         self.waiting = ""
         self.count = 0
         self._transfer: carry.Transfer | None = None
+        self._rests_until = 0.0
 
     @property
     def transferring(self) -> bool:
@@ -32,6 +36,10 @@ class Refresh:
     def start_anew(self) -> None:
         """For another job, or another .blend."""
         self.waiting, self._transfer = "", None
+
+    def took(self, seconds: float) -> None:
+        """Hear how long Blender was at a mesh that was just shown: with heavy modifiers the next one waits."""
+        self._rests_until = time.monotonic() + REST * seconds
 
     def changed(self, meshes: set[str]) -> None:
         """Meshes were changed: if what lies on one of them is just being carried over, that has to begin again."""
@@ -52,6 +60,8 @@ class Refresh:
                 return
             obj = mesh_object.create(watch.job, watch.info.name, scene)
         self.waiting = ""
+        if self._transfer is None and mesh.kind != "final" and time.monotonic() < self._rests_until:
+            return
         if self._transfer and not self._transfer.fits(obj):
             self._transfer = None
         shown = (obj.milo.sequence, obj.milo.triangles) == (mesh.seq, len(mesh.faces))

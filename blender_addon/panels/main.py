@@ -126,6 +126,9 @@ class MILO_PT_mesh(MiloPanel, Panel):
             what = iface_("finished" if obj.milo.kind == "final" else obj.milo.kind)
             count = words.count(obj.milo.triangles)
             draw_text(layout, context, iface_("{}: {}, {} triangles").format(obj.name, what, count), "MESH_DATA")
+        if obj is not None and not obj.milo.frozen and mesh_object.slow_subdivisions(obj):
+            draw_text(layout, context, "Subdivision is slow on triangles, at every refresh", "INFO")
+            layout.operator("milo.fast_subdivision", icon="MOD_SUBSURF")
         if obj is not None and obj.milo.frozen:
             layout.operator("milo.freeze", text="Follow Again", icon="FILE_REFRESH").freeze = False
         else:

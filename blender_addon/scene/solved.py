@@ -30,7 +30,7 @@ def build(scene: bpy.types.Scene, name: str, alignment: Any, folder: Path) -> bp
     remove(scene)
     collection = bpy.data.collections.new(f"{name} cameras")
     scene.collection.children.link(collection)
-    root = bpy.data.objects.new(name, None)
+    root = bpy.data.objects.new(f"{name} alignment", None)
     root.empty_display_type, root.empty_display_size = "ARROWS", 0.5
     collection.objects.link(root)
     set_frame(scene, alignment)

@@ -76,6 +76,23 @@ def test_what_the_user_does_during_a_transfer_is_not_lost(session, photos, milo,
     assert session.wait(finished, 30) and is_painted(obj)
 
 
+def test_heavy_modifiers_leave_the_user_some_peace(session, photos):
+    """A mesh that Blender was long at is not followed by another live one at once; the finished one comes."""
+    obj = reconstruct(session, photos)
+    seen = session.refreshes
+    session.refresh.took(60.0)
+    assert session.wait(finished, 30), session.trouble
+    assert session.refreshes == seen + 1 and obj.milo.kind == "final"
+
+
+def test_slow_subdivision_is_made_fast(session, photos):
+    obj = reconstruct(session, photos)
+    assert not bpy.ops.milo.fast_subdivision.poll()
+    modifier = obj.modifiers.new("Subdivision", "SUBSURF")
+    assert modifier.use_limit_surface and bpy.ops.milo.fast_subdivision() == {"FINISHED"}
+    assert not modifier.use_limit_surface and modifier.levels == 1 and not bpy.ops.milo.fast_subdivision.poll()
+
+
 def test_a_duplicate_is_not_refreshed(session, photos):
     obj = reconstruct(session, photos)
     copy = obj.copy()
