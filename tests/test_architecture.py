@@ -14,7 +14,7 @@ LAYERS = ["data", "alignment", "rendering", "gaussians", "mesh", "extraction", "
 HOMES = {
     "zmq": ["backend/service/", "backend/doctor.py", "blender_addon/connection/", "tests/"],
     "bpy": ["blender_addon/", "examples/demo_in_blender.py", "examples/demo_animate_in_blender.py",
-            "tests/blender_addon/", "tests/end_to_end/"],
+            "tests/blender_addon/", "tests/end_to_end/", "bench/blender/"],
     "pycolmap": ["backend/alignment/solver.py", "tests/"],
     "cv2": ["backend/data/video.py", "tests/"],
     "plyfile": ["backend/data/ply.py", "tests/"],

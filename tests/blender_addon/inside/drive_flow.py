@@ -1,25 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in a Blender with a window: no backend, then one; what a reconstruction will take; the live preview."""
 
-import json
 import os
-import traceback
-from pathlib import Path
+import sys
 
+sys.path.insert(0, os.environ["ROOM"])
 import bpy
-
-ROOM = Path(os.environ["ROOM"])
-bpy.context.preferences.view.show_splash = False   # before the window is up
-
-
-def picture(name):
-    """Ask the test for a picture and wait until it is taken."""
-    for _ in range(5):
-        yield
-    wish = ROOM / f"{name}.wish"
-    wish.touch()
-    while wish.exists():
-        yield
+import hands
+from hands import ROOM, picture, until
 
 
 def save_photos():
@@ -32,65 +20,38 @@ def save_photos():
 
 
 def visit():
-    bpy.ops.extensions.package_install_files(filepath=str(ROOM / "milo.zip"), repo="user_default",
-                                             enable_on_install=True)
-    from bl_ext.user_default.milo import preferences, session
+    now = hands.install()
+    from bl_ext.user_default.milo import preferences
     save_photos()
-    preferences.get().backend_home = str(ROOM / "nowhere")
-    area = next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
-    region = next(region for region in area.regions if region.type == "UI")
-    area.spaces.active.show_region_ui = True
-    for _ in range(10):
-        yield
-    while region.active_panel_category != "MILo":
-        region.active_panel_category = "MILo"
-        region.tag_redraw()
-        yield
-    choices, now = bpy.context.scene.milo, session.current()
+    mine = preferences.get()
+    program, home = mine.backend_program, mine.backend_home
+    mine.backend_program, mine.backend_home = "", str(ROOM / "nowhere")
+    yield from hands.open_tab()
+    choices, region = bpy.context.scene.milo, hands.view()[2]
     yield from picture("flow-1-no-backend")
-    bpy.ops.milo.copy_install_command()
-    result = {"copied": bpy.context.window_manager.clipboard}
+    yield from hands.press("milo.copy_install_command", hands.EDGE)
+    figures = {"copied": bpy.context.window_manager.clipboard}
 
-    preferences.get().backend_home = str(ROOM / "home")
-    choices.folder = str(ROOM / "photos")
+    mine.backend_program, mine.backend_home = program, home
+    choices.source, choices.folder = "FOLDER", str(ROOM / "photos")
     region.tag_redraw()
-    while now.outlook.photos is None:
-        yield
-    bpy.ops.milo.start_backend()
-    while now.outlook.estimate is None:
-        yield
+    yield from until(lambda: now.outlook.photos is not None)
+    yield from hands.wait(3.5)   # until the panel looks for a backend again
+    yield from hands.press("milo.start_backend", hands.RIGHT)
+    yield from until(lambda: now.outlook.estimate is not None)
     yield from picture("flow-2-estimate")
-    result["estimated"] = [now.outlook.photos.count, now.outlook.estimate.width]
+    figures["estimated"] = [now.outlook.photos.count, now.outlook.estimate.width]
 
-    bpy.ops.milo.reconstruct()
-    while now.preview.shown is None or len(now.preview.course.losses) < 2:
-        yield
+    yield from hands.press("milo.reconstruct")
+    yield from until(lambda: now.preview.shown is not None and len(now.preview.course.losses) >= 2)
     yield from picture("flow-3-preview")
     first = now.preview.shown.seq
-    while now.job_state != "finished" or now.preview.shown.seq == first:
-        yield
+    yield from until(lambda: now.job_state == "finished" and now.preview.shown.seq != first)
     yield from picture("flow-4-preview-at-the-end")
     bpy.ops.milo.show_preview()
     yield from picture("flow-5-image-editor")
-    result["editor"] = list(bpy.data.images["MILo preview"].size)
-    result["trouble"] = str(now.trouble) if now.trouble else None
-    (ROOM / "result.json").write_text(json.dumps(result))
+    figures["editor"] = list(bpy.data.images["MILo preview"].size)
+    hands.result(trouble=str(now.trouble) if now.trouble else None, **figures)
 
 
-STEPS = visit()
-
-
-def step():
-    try:
-        next(STEPS)
-    except StopIteration:
-        bpy.ops.wm.quit_blender()
-        return None
-    except Exception:
-        traceback.print_exc()
-        bpy.ops.wm.quit_blender()
-        return None
-    return 0.1
-
-
-bpy.app.timers.register(step, first_interval=2.0, persistent=True)
+hands.play(visit())

@@ -1,38 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs in a Blender with a window: splats among other objects in 3D Views and in F12, while Blender goes on."""
 
-import json
 import os
+import sys
 import time
-import traceback
-from pathlib import Path
 
+sys.path.insert(0, os.environ["ROOM"])
 import bpy
+import hands
+from hands import picture, wait
 from mathutils import Euler, Vector
 
-ROOM = Path(os.environ["ROOM"])
-bpy.context.preferences.view.show_splash = False   # before the window is up
 RESULT = {}
-
-
-def picture(name):
-    """Ask the test for a picture and wait until it is taken."""
-    for _ in range(5):
-        yield
-    wish = ROOM / f"{name}.wish"
-    wish.touch()
-    while wish.exists():
-        yield
-
-
-def area_of_view():
-    return next(area for area in bpy.context.window_manager.windows[0].screen.areas if area.type == "VIEW_3D")
 
 
 def settled(live_view):
     """Wait until the view shows the newest in full."""
-    for _ in range(3):
-        yield
+    yield from wait(0.3)
     while not (live_view.views() and all(view.up_to_date for view in live_view.views())):
         yield
 
@@ -54,13 +38,11 @@ def artist():
     for obj in list(bpy.data.objects):
         if obj.type == "MESH":
             bpy.data.objects.remove(obj)
-    bpy.ops.extensions.package_install_files(filepath=str(ROOM / "milo.zip"), repo="user_default",
-                                             enable_on_install=True)
-    from bl_ext.user_default.milo import live_view, preferences, session
-    preferences.get().backend_home = str(ROOM / "home")
-    preferences.get().backend_program = "/bin/false"   # there is one already: it must be found
-    scene, now = bpy.context.scene, session.current()
-    scene.milo.folder, scene.milo.overrides = str(ROOM / "photos"), 'fake.colour="blue"'
+    now = hands.install()
+    from bl_ext.user_default.milo import live_view
+    scene = bpy.context.scene
+    scene.milo.source, scene.milo.folder = "FOLDER", str(hands.ROOM / "photos")
+    scene.milo.overrides = 'fake.colour="blue"'
     bpy.ops.milo.reconstruct()
     while now.job_state != "finished" or not bpy.data.objects.get("photos") or now.poll():
         yield
@@ -69,8 +51,7 @@ def artist():
     cube = bpy.context.object
     obj.select_set(False)
     cube.select_set(False)
-    area = area_of_view()
-    space = area.spaces.active
+    space = hands.view()[1]
     space.region_3d.view_perspective = "PERSP"
     space.region_3d.view_rotation = Euler((1.2, 0, 0.5)).to_quaternion()
     space.region_3d.view_location, space.region_3d.view_distance = Vector(), 3.0
@@ -92,14 +73,13 @@ def artist():
     for _ in range(20):                                 # posing: the object turns and moves
         obj.rotation_euler.z += 0.1
         obj.location.x -= 0.02
-        yield
+        yield from wait(0.1)
     RESULT["pictures_a_second"] = (view.pictures - came) / (time.monotonic() - start)
     yield from settled(live_view)
     RESULT["latency_ms"] = 1000 * view.latency
     yield from picture("splats-2-posed")
     came = view.pictures
-    for _ in range(10):
-        yield
+    yield from wait(1.0)
     RESULT["pictures_at_rest"] = view.pictures - came
 
     space.region_3d.view_perspective = "ORTHO"
@@ -124,23 +104,7 @@ def artist():
     RESULT["said"] = live_view.views()[0].problem
     scene.milo_splats.show = False
     RESULT["displayed"] = obj.display_type
-    (ROOM / "result.json").write_text(json.dumps(RESULT))
+    hands.result(**RESULT)
 
 
-STEPS = artist()
-
-
-def step():
-    try:
-        next(STEPS)
-    except StopIteration:
-        bpy.ops.wm.quit_blender()
-        return None
-    except Exception:
-        traceback.print_exc()
-        bpy.ops.wm.quit_blender()
-        return None
-    return 0.1
-
-
-bpy.app.timers.register(step, first_interval=2.0, persistent=True)
+hands.play(artist())
