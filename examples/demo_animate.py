@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--backend", type=Path, default=Path(sys.executable).with_name("milo"))
     parser.add_argument("--demo", type=Path, default=ROOT / "build" / "demo", help="what `make demo` has left")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "demo-animate")
-    for name, default in (("frames", 48), ("width", 480), ("height", 400), ("samples", 8), ("triangles", 20_000),
+    for name, default in (("frames", 48), ("width", 480), ("height", 360), ("samples", 6), ("triangles", 20_000),
                           ("texture", 2048)):
         parser.add_argument(f"--{name}", type=int, default=default)
     args = parser.parse_args()

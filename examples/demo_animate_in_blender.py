@@ -80,11 +80,11 @@ def animate(args: argparse.Namespace) -> int:
             other.select_set(False)
         obj.select_set(True)
         bpy.context.view_layer.objects.active = obj
-        bpy.ops.milo.add_armature(kind="CHAIN", bones=5, axis="Z")
+        bpy.ops.milo.add_armature(kind="CHAIN", bones=4, axis="Z")
         bpy.ops.milo.bind()
         hold_still(obj, GROUND, "chain.01")
     with timed("animate"):
-        bpy.ops.milo.add_wave(frames=args.frames, cycles=2)
+        bpy.ops.milo.add_wave(frames=args.frames, cycles=2, strength=0.6)
         bpy.ops.milo.add_turntable(frames=args.frames)
     with timed("save the animation of the splats"):
         if bpy.ops.milo.save_animation(filepath=str(args.out / "animation.npz")) != {"FINISHED"}:

@@ -9,6 +9,10 @@ from scipy.sparse.csgraph import connected_components
 
 from .decimate import Mesh, face_areas, used
 
+NARROW = 0.1   # height of a sliver, of its longest side
+FEW = 0.05     # slivers and folds, of all faces, that decimation copes with
+TAUBIN = np.float32(0.5), np.float32(-0.53)   # of the way to the mean of the neighbours, there and back
+
 
 def clean(verts: np.ndarray, faces: np.ndarray, seen: np.ndarray, *, least_area: float = 0.01, rings: int = 2,
           hole: float = 0.05) -> Mesh:
@@ -34,6 +38,39 @@ def clean(verts: np.ndarray, faces: np.ndarray, seen: np.ndarray, *, least_area:
     largest = np.bincount(pieces(len(verts), faces), weights=face_areas(verts, faces))
     verts, faces = used(verts, faces[(largest >= least_area * largest.max())[pieces(len(verts), faces)]])
     return close_holes(verts, faces, hole * float(np.linalg.norm(np.ptp(verts, axis=0))))
+
+
+def evened(verts: np.ndarray, faces: np.ndarray, rounds: int = 10) -> np.ndarray:
+    """Vertices [V, 3] of a mesh with its slivers and small folds evened out (Taubin: without shrinking).
+
+    For decimation: it cannot collapse the edges of slivers, which marching tetrahedra leave, without turning faces
+    over. Vertices of good triangles stay where they are, and all do where there are few others.
+    """
+    bad = slivers_and_folds(verts, faces)
+    if bad.mean() < FEW:
+        return verts
+    start, end = faces.ravel(), faces[:, [1, 2, 0]].ravel()
+    ends = np.concatenate([start, end]), np.concatenate([end, start])
+    graph = coo_array((np.ones(len(ends[0]), np.float32), ends), shape=(len(verts), len(verts))).tocsr()
+    graph.data[:] = 1   # an edge counts once, whatever the number of its faces
+    rough = np.zeros(len(verts), bool)
+    rough[faces[bad]] = True
+    neighbours = np.maximum(graph.sum(axis=1), 1)[:, None].astype(np.float32)
+    even = verts.astype(np.float32)
+    for _ in range(rounds):
+        for step in TAUBIN:
+            even[rough] += step * (graph @ even / neighbours - even)[rough]
+    return even
+
+
+def slivers_and_folds(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """[F] bool: faces that are very narrow, or look the other way than those around their corners."""
+    corners = verts[faces].astype(np.float64)
+    sides = np.roll(corners, -1, axis=1) - corners
+    normals = np.cross(sides[:, 0], sides[:, 1])
+    narrow = np.linalg.norm(normals, axis=1) < NARROW * (sides**2).sum(axis=2).max(axis=1)
+    around = np.stack([np.bincount(faces.ravel(), np.repeat(normals[:, axis], 3), len(verts)) for axis in range(3)], 1)
+    return narrow | (np.einsum("fk,fk->f", around[faces].sum(axis=1) - 3 * normals, normals) < 0)
 
 
 def pieces(count: int, faces: np.ndarray) -> np.ndarray:

@@ -27,7 +27,7 @@ from milo.protocol.assets import AssetMesh
 
 from .asset import Asset, png
 from .bake import Photo, bake_colors
-from .clean import clean
+from .clean import clean, evened
 from .comparison import comparison, full_image, textured_image, view_psnr
 from .decimate import Mesh, decimate
 from .exposure import photo_gains
@@ -91,6 +91,7 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
     cameras = [view.camera for view in opened.scene.train]
     seen = seen_faces(*_on(device, opened.verts, opened.faces), cameras, near=opened.scale.mesh_near).cpu().numpy()
     full = clean(opened.verts.astype(np.float32), opened.faces, seen)
+    even = evened(*full)
     place = placement(full[0], options.scale, options.up, options.origin)
     folder = Path(output)
     folder.mkdir(parents=True, exist_ok=True)
@@ -99,7 +100,7 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
         name = "mesh" if level == 0 else f"mesh_lod{level}"
         triangles, texture = max(4, options.triangles // LESS**level), max(16, options.texture // 2**level)
         step("decimate", vertices=len(full[0]))
-        mesh = decimate(*full, triangles)
+        mesh = decimate(even, full[1], triangles) if len(full[1]) > triangles else full
         step("unwrap", vertices=len(mesh[0]))
         charted = unwrap(*mesh, texture)
         texels = texels_of(charted, texture, device)

@@ -11,7 +11,7 @@ from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import EnumProperty, FloatProperty, IntProperty
 from bpy.types import Context, Operator
 
-from ..scene import rig, rig_fit, rig_motion, rig_weights
+from ..scene import rig, rig_fit, rig_motion, rig_solid, rig_weights
 
 KINDS = (
     ("CHAIN", "Chain", "Bones in a row along the middle of the mesh"),
@@ -90,13 +90,13 @@ class MILO_OT_add_armature(RigOperator, Operator):
     def execute(self, context: Context) -> set[str]:
         context.view_layer.update()
         obj = rig.target(context)
-        verts, faces = rig.world_mesh(obj)
+        points = rig_solid.solid(*rig.world_mesh(obj)).points
         facing = "" if self.facing == "AUTO" else self.facing
         if self.kind == "CHAIN":
             axis = None if self.axis == "AUTO" else np.eye(3)["XYZ".index(self.axis)]
-            bones = rig_fit.chain(verts, faces, self.bones, axis)
+            bones = rig_fit.chain(points, self.bones, axis)
         else:
-            bones = (rig_fit.biped if self.kind == "BIPED" else rig_fit.quadruped)(verts, facing)
+            bones = (rig_fit.biped if self.kind == "BIPED" else rig_fit.quadruped)(points, facing)
         rig.add(context, obj, bones)
         return {"FINISHED"}
 
@@ -150,9 +150,11 @@ class MILO_OT_add_wave(NeedsArmature, Operator):
 
     frames: IntProperty(name="Frames", description="Length, after which it begins anew", default=48, min=8)
     cycles: IntProperty(name="Waves", description="How often it goes to and fro", default=2, min=1, soft_max=8)
+    strength: FloatProperty(name="Strength", description="How far the bones turn", default=1.0, min=0.0, soft_max=3.0)
 
     def execute(self, context: Context) -> set[str]:
-        rig_motion.add_wave(context.scene, rig.of(rig.target(context)), self.frames, self.cycles)
+        armature = rig.of(rig.target(context))
+        rig_motion.add_wave(context.scene, armature, self.frames, self.cycles, self.strength)
         return {"FINISHED"}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bones fitted to a mesh, as plain numbers: a chain along its middle, a biped and a quadruped to adjust.
+"""Bones fitted to a body, as plain numbers: a chain along its middle, a biped and a quadruped to adjust.
 
 All points are in the world: z up, lengths in metres. A body that looks along -y has its left side at +x.
 """
@@ -12,7 +12,7 @@ import numpy as np
 
 UP = np.array([0.0, 0.0, 1.0])
 FACING = {"-Y": (0, -1, 0), "+X": (1, 0, 0), "+Y": (0, 1, 0), "-X": (-1, 0, 0)}
-SPREAD = 0.2, 99.8  # percentiles that are the ends of a mesh: floaters are not part of the body
+SPREAD = 0.2, 99.8  # percentiles of what fills a body that are its ends: floaters and flaps are not part of it
 ARM = 0.44  # from the shoulder to the fingertips, of the height
 SHOULDER = 0.81  # height of the shoulders, of the whole
 
@@ -26,27 +26,24 @@ class Bone(NamedTuple):
     parent: str = ""
 
 
-def chain(verts: np.ndarray, faces: np.ndarray, count: int, axis: np.ndarray | None = None) -> list[Bone]:
-    """A chain through the centres of slices across an axis [3] (or the longest one) of a mesh, verts [V, 3] and
-    faces [F, 3]."""
-    corners = verts[faces].astype(np.float64)
-    points = corners.mean(axis=1)
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1)
-    middle = np.average(points, axis=0, weights=area)
+def chain(points: np.ndarray, count: int, axis: np.ndarray | None = None) -> list[Bone]:
+    """A chain through the centres of slices across an axis [3], or the longest one, of a body that fills `points`
+    [P, 3]."""
+    middle = points.mean(axis=0)
     if axis is None:
-        axis = np.linalg.eigh(np.cov((points - middle).T, aweights=area))[1][:, -1]
+        axis = np.linalg.eigh(np.cov((points - middle).T))[1][:, -1]
         axis *= np.sign(axis[2] if abs(axis[2]) > 0.3 else axis[np.abs(axis).argmax()])  # upward, else along +x or +y
 
     along = (points - middle) @ axis
-    ends = np.percentile((verts - middle) @ axis, SPREAD)
+    ends = np.percentile(along, SPREAD)
     stops = np.linspace(*ends, count + 1)
     half = (stops[1] - stops[0]) / 2
     slices = np.clip(stops, stops[0] + half, stops[-1] - half)  # the ends lie where the outer slices are centred
     found = []
     for stop, at in zip(stops, slices):
         near = np.abs(along - at) <= half
-        if area[near].sum() > 0:
-            off = np.average(points[near] - middle, axis=0, weights=area[near])
+        if near.any():
+            off = (points[near] - middle).mean(axis=0)
             found.append((stop, *(off - (off @ axis) * axis)))
     found = np.array(found)
     joints = [middle + stop * axis + [np.interp(stop, found[:, 0], found[:, 1 + k]) for k in range(3)]
@@ -55,10 +52,10 @@ def chain(verts: np.ndarray, faces: np.ndarray, count: int, axis: np.ndarray | N
     return [Bone(name, joints[k], joints[k + 1], names[k - 1] if k else "") for k, name in enumerate(names)]
 
 
-def biped(verts: np.ndarray, facing: str = "") -> list[Bone]:
-    """A body on two legs in the bounding box. The arms reach its sides: stretched out in a wide box, hanging in a
-    narrow one."""
-    box = Box(verts, facing, length_is_across=True)
+def biped(points: np.ndarray, facing: str = "") -> list[Bone]:
+    """A body on two legs in the bounding box of points [P, 3] that fill it. The arms reach its sides: stretched out in
+    a wide box, hanging in a narrow one."""
+    box = Box(points, facing, length_is_across=True)
     wide, tall = box.half[0], box.size[2]
     shoulder, hip = min(0.11 * tall, 0.7 * wide), min(0.055 * tall, 0.4 * wide)
     reach = ARM * tall
@@ -76,9 +73,9 @@ def biped(verts: np.ndarray, facing: str = "") -> list[Bone]:
     return bones
 
 
-def quadruped(verts: np.ndarray, facing: str = "") -> list[Bone]:
-    """A body on four legs in the bounding box, with neck, head and tail."""
-    box = Box(verts, facing, length_is_across=False)
+def quadruped(points: np.ndarray, facing: str = "") -> list[Bone]:
+    """A body on four legs in the bounding box of points [P, 3] that fill it, with neck, head and tail."""
+    box = Box(points, facing, length_is_across=False)
     wide, half, tall = *box.half[:2], box.size[2]
 
     def spine(names: tuple[str, ...], points: list[tuple[float, float]], parent: str) -> list[Bone]:
@@ -106,8 +103,8 @@ def limb(box: Box, sign: int, side: str, names: tuple[str, ...], points: list, p
 class Box:
     """The bounding box of a body: half sizes across and along it, its height, and points in it."""
 
-    def __init__(self, verts: np.ndarray, facing: str, length_is_across: bool):
-        low, high = np.percentile(verts, SPREAD, axis=0)
+    def __init__(self, points: np.ndarray, facing: str, length_is_across: bool):
+        low, high = np.percentile(points, SPREAD, axis=0)
         if not facing:
             facing = "-Y" if (high[0] - low[0] >= high[1] - low[1]) == length_is_across else "+X"
         self.forward = np.array(FACING[facing], float)

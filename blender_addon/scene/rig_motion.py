@@ -16,7 +16,8 @@ KEPT = "milo_pose"  # custom property of an armature in the test pose: the pose 
 TURNTABLE = "milo_turntable"  # custom property of our camera and the Empty that it hangs on
 KEY_EVERY = 3  # frames
 ROOM = 1.1  # around what the turntable's camera shows
-BEND, LAG = 18.0, 0.12  # of each bone of a chain: degrees, and share of a cycle behind its parent
+BEND, EACH = 72.0, 18.0  # of a whole chain, and of a bone of it at most: degrees
+LAG = 0.12  # of a bone of a chain behind its parent: share of a cycle
 
 
 class Swing(NamedTuple):
@@ -61,7 +62,7 @@ def swings(armature: bpy.types.Object) -> dict[str, tuple[Vector, Swing]]:
         left = Vector((left.x, left.y, 0)).normalized()
         axes = {"left": left, "up": Vector((0, 0, 1)), "forward": left.cross((0, 0, 1))}
         return {bone.name: (axes[SWINGS[bone.name].axis], SWINGS[bone.name]) for bone in bones if bone.name in SWINGS}
-    found = {}
+    found, bend = {}, min(EACH, BEND / len(bones))
     for bone in bones:
         level = bone.vector.cross((0, 0, 1)) if not bone.parent else None
         if bone.parent:
@@ -70,7 +71,7 @@ def swings(armature: bpy.types.Object) -> dict[str, tuple[Vector, Swing]]:
             axis = level.normalized()
         else:
             axis = Vector((0, 1, 0))
-        found[bone.name] = axis, Swing("", BEND, 0, BEND, LAG * len(bone.parent_recursive))
+        found[bone.name] = axis, Swing("", bend, 0, bend, LAG * len(bone.parent_recursive))
     return {name: moves for name, moves in found.items() if bones[name].parent or len(bones) == 1}
 
 
@@ -98,7 +99,8 @@ def toggle_test_pose(armature: bpy.types.Object) -> None:
         bone.matrix_basis = turned(bone.bone, axis, swing.test).to_matrix().to_4x4()
 
 
-def add_wave(scene: bpy.types.Scene, armature: bpy.types.Object, frames: int, cycles: int) -> bpy.types.Action:
+def add_wave(scene: bpy.types.Scene, armature: bpy.types.Object, frames: int, cycles: int,
+             strength: float = 1.0) -> bpy.types.Action:
     """A new action of the armature from the scene's first frame, which goes on forever. An action that it had stays in
     the file."""
     if in_test_pose(armature):
@@ -115,7 +117,7 @@ def add_wave(scene: bpy.types.Scene, armature: bpy.types.Object, frames: int, cy
         bone.rotation_mode = "QUATERNION"
         for step in range(steps + 1):
             phase = cycles * step / steps - swing.lag
-            angle = swing.rest + swing.wave * math.sin(2 * math.pi * phase)
+            angle = strength * (swing.rest + swing.wave * math.sin(2 * math.pi * phase))
             bone.rotation_quaternion = turned(bone.bone, axis, angle)
             bone.keyframe_insert("rotation_quaternion", frame=scene.frame_start + frames * step / steps)
     for curve in curves_of(armature):

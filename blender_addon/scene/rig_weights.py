@@ -2,8 +2,9 @@
 """Weights of bones: Blender's automatic ones (bone heat), found on a light, closed copy of the mesh and carried over to
 the mesh itself.
 
-Bone heat needs closed surfaces without double shells and takes minutes on a reconstruction of a million triangles. It
-gives no weight to what no bone can see; there, and where it fails altogether, nearness to the bones decides.
+Bone heat needs closed surfaces without shells inside, which would keep the outside from the bones' sight, and takes
+minutes on a million triangles. So it gets the surface of the body that the mesh stands for (rig_solid.py). It gives no
+weight to what no bone can see; there, and where it fails altogether, nearness to the bones decides.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ from contextlib import suppress
 import bpy
 import numpy as np
 
-from . import nearest, rig
+from . import nearest, rig, rig_solid
 from .carry import in_steps
 from .mesh_object import write_geometry
 
-VOXELS = 96  # along the longest side of the closed copy
 TRIANGLES = 6_000  # of the copy: bone heat takes less than a second
 ISLAND = 0.01  # of the copy's triangles: smaller islands (floaters) go with their neighbours
 BONES = 4  # at a vertex, as game engines and glTF want it
@@ -65,18 +65,15 @@ def bind(context: bpy.types.Context, obj: bpy.types.Object, armature: bpy.types.
 
 
 def light_copy(context: bpy.types.Context, verts: np.ndarray, faces: np.ndarray) -> bpy.types.Object:
-    """A new object with a closed surface of few triangles around a mesh, without floaters."""
+    """A new object with a closed surface of few triangles around the body of a mesh, without floaters."""
     obj = bpy.data.objects.new("MILo weights", bpy.data.meshes.new("MILo weights"))
     context.scene.collection.objects.link(obj)
-    voxel = float(np.ptp(verts, axis=0).max()) / VOXELS
-    verts, faces = clustered(verts, faces, voxel / 2)
-    write(obj, verts, faces)
-    closed = obj.modifiers.new("closed", "REMESH")
-    closed.mode, closed.voxel_size, closed.adaptivity = "VOXEL", voxel, 0.0
-    full = evaluated(context, obj)
+    body = rig_solid.solid(verts, faces)
+    write(obj, *rig_solid.boundary(body))
+    closed = obj.modifiers.new("closed", "REMESH")  # cells that touch at an edge become one surface
+    closed.mode, closed.voxel_size, closed.adaptivity = "VOXEL", body.cell, 0.0
+    write(obj, *evaluated(context, obj))
     obj.modifiers.clear()
-    if len(full[1]) >= 4:  # else there was nothing that a voxel would hold, such as a flat sheet
-        write(obj, *full)
     obj.modifiers.new("light", "DECIMATE").ratio = min(1.0, TRIANGLES / len(obj.data.polygons))
     verts, faces = without_islands(*evaluated(context, obj))
     obj.modifiers.clear()
@@ -86,16 +83,6 @@ def light_copy(context: bpy.types.Context, verts: np.ndarray, faces: np.ndarray)
 
 def write(obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray) -> None:
     write_geometry(obj.data, verts, faces, np.zeros((len(verts), 3), np.uint8))
-
-
-def clustered(verts: np.ndarray, faces: np.ndarray, cell: float) -> tuple[np.ndarray, np.ndarray]:
-    """A mesh with one vertex for each cell of a grid: the remesh takes its time by triangles."""
-    keys = np.floor((verts - verts.min(axis=0)) / cell).astype(np.int64) @ np.array([1 << 40, 1 << 20, 1])
-    _, first, of = np.unique(keys, return_index=True, return_inverse=True)
-    faces = of.reshape(-1)[faces]
-    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
-    _, once = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
-    return verts[first], faces[np.sort(once)].astype(np.int32)
 
 
 def evaluated(context: bpy.types.Context, obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:

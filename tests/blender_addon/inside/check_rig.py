@@ -96,7 +96,7 @@ def test_a_chain_along_an_axis(make):
     bpy.ops.milo.add_armature(kind="CHAIN", bones=2, axis="X")
     bones = bpy.context.active_object.data.bones
     assert [(b.tail_local - b.head_local).normalized().x for b in bones] == pytest.approx([1, 1], abs=1e-3)
-    assert bones[0].length + bones[1].length == pytest.approx(0.6, abs=0.02)
+    assert bones[0].length + bones[1].length == pytest.approx(0.6, abs=0.05)
 
 
 @pytest.mark.parametrize("kind", ["BIPED", "QUADRUPED"])
@@ -118,7 +118,7 @@ def test_templates_fill_the_bounding_box(make, kind, facing):
     forward = np.array([0, -1, 0] if facing == "AUTO" else [1, 0, 0])
     left = np.cross((0, 0, 1), forward)
     for way in (left, -left, forward, (0, 0, 1), (0, 0, -1)):
-        assert (points @ way).max() > (box @ way).max() - 0.26 * (size @ np.abs(way)), way
+        assert (points @ way).max() > (box @ way).max() - 0.3 * (size @ np.abs(way)), way
     middle = (low + high) / 2
     for name, head in heads.items():
         if name.endswith(".L"):
@@ -142,6 +142,27 @@ def test_bound_by_bone_heat(make):
     rig.pose.bones[2].matrix_basis = Matrix.Rotation(1.0, 4, "X")
     moved = np.linalg.norm(posed(obj) - [vertex.co for vertex in obj.data.vertices], axis=1)
     assert moved[z < 1.2].max() < 0.02 and moved[z > 3].min() > 0.5
+
+
+def test_a_scan_is_bound_as_the_body_that_it_stands_for(make, milo):
+    """Open below, with a shell inside that keeps the bones out of sight, and a flap below."""
+    verts, faces = tube()
+    open_below = faces[(verts[faces][:, :, 2] > 0.01).any(axis=1)]
+    inner = verts * np.float32([0.8, 0.8, 0.97])
+    flap = np.float32([[0, 0, -0.5], [0.02, 0, -0.5], [0, 0, 0.2]])
+    count = len(verts)
+    obj = make(np.concatenate([verts, inner, flap]), np.concatenate(
+        [open_below, open_below[:, ::-1] + count, np.int32([[0, 1, 2]]) + 2 * count]))
+    body = milo("scene.rig_solid").solid(np.array([v.co for v in obj.data.vertices]), np.concatenate(
+        [open_below, open_below[:, ::-1] + count]))
+    assert body.full.sum() * body.cell**3 == pytest.approx(math.pi * 0.3**2 * 4, rel=0.25)
+    bpy.ops.milo.add_armature(kind="CHAIN", bones=4)
+    bones = bpy.context.active_object.data.bones
+    assert bpy.context.active_object.matrix_world.translation.z + bones[0].head_local.z == pytest.approx(0, abs=0.1)
+    bpy.ops.milo.bind()
+    weights, z = weights_of(obj)[:count], verts[:, 2]
+    for k in range(4):
+        assert (weights[np.abs(z - k - 0.5) < 0.1, k] > 0.7).all()
 
 
 def test_a_large_mesh_with_floaters_and_holes(make):
