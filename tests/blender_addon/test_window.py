@@ -77,6 +77,20 @@ def test_every_panel_is_drawn(stage):
     assert has_pictures("all-panels")
 
 
+def test_sources_in_a_narrow_sidebar(stage):
+    """At half its width the panel is of use (look at the pictures); moving cameras, region and translation in it."""
+    play = stage(sys.executable, str(HERE / "fake_backend.py"), "serve")
+    (play.room / "sequence").mkdir()
+    for i in range(1, 7):
+        fine = np.indices((360, 640)).sum(0) // 4 % 2 * (120 if i in (2, 5) else 20) + 20 * i
+        Image.fromarray(np.stack([fine] * 3, -1).astype(np.uint8)).save(play.room / "sequence" / f"shot_{i:04d}.png")
+    seen = play.play(INSIDE / "drive_sources.py")
+    assert seen["narrow"] < 0.6 * seen["wide"], seen
+    assert seen["taken"] == ["Camera 0002", "Camera 0005"] and seen["scenes"] == 1, seen
+    assert seen["says"] == "Kameras mit Foto: 2"
+    assert has_pictures("sources-1-narrow-cropped", "sources-2-not-cropped", "sources-3-taken-german")
+
+
 def test_installing_estimating_watching(stage):
     play = stage(sys.executable, str(HERE / "fake_backend.py"), "serve")
     scene_of_nothing(play.room / "photos")
