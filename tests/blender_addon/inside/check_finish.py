@@ -172,10 +172,15 @@ def test_finished_again_with_what_the_user_did(session):
     assert scene.milo_finish.job == ""
 
 
-def test_cancelled_within_two_seconds(session):
+def test_taken_up_after_reopening_and_cancelled_within_two_seconds(session, tmp_path):
     bpy.ops.milo.finish()
     now = session.finishing
+    assert session.wait(lambda s: now.info and now.info.state == "running", 60)
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "busy.blend"))
+    bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "busy.blend"))
+    assert bpy.context.scene.milo_finish.job
     assert session.wait(lambda s: now.info and now.info.stage in ("unwrap", "bake"), 60)
+    assert not bpy.ops.milo.finish.poll()
     begun = time.monotonic()
     assert bpy.ops.milo.cancel_finish() == {"FINISHED"}
     assert session.wait(lambda s: not now.busy, 10) and time.monotonic() - begun < 2.0
