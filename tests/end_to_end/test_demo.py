@@ -53,6 +53,17 @@ def test_the_result_is_suzanne(report):
     assert score["tau 0.0025"]["fscore"] > report["score_initial_points"]["tau 0.0025"]["fscore"]
 
 
+def test_the_backend_has_learnt_its_speed(demo):
+    learnt = json.loads(next(demo.rglob("speeds.json")).read_text())["speeds"]
+    assert [len(factors) for factors in learnt.values()] == [1]
+
+
+def test_pictures_on_the_way_are_of_the_photo_beside_them(demo):
+    rendering, photo = np.load(sorted(demo.rglob("pair.npy"))[-1]) / 255.0
+    assert rendering.shape == photo.shape == (120, 120, 3) and photo.std() > 0.1
+    assert -10 * np.log10(np.mean((rendering - photo) ** 2)) > 22
+
+
 def test_the_blend_file_keeps_everything(report, demo, bpy_python):
     run = subprocess.run([bpy_python, "-c", REOPEN, demo / "scene.blend", report["object"]], text=True,
                          env=os.environ | {"BLENDER_USER_RESOURCES": str(demo / "blender")}, stdout=subprocess.PIPE)
