@@ -51,7 +51,10 @@ def test_a_view_beside_its_photo(session, milo, photos):
     assert (pixels(milo, "rendering")[..., :3] == session.preview.shown.iteration).all()
 
     course = session.preview.course
-    session.wait(lambda now: now.preview.look() or len(course.losses) >= 12, 10)
+    def drawn(now):
+        now.preview.look()
+        return course.read and now.preview.state[1] == course.state
+    assert session.wait(drawn, 10)
     assert {k: course.losses[k] for k in range(5, 61, 5)} == pytest.approx({k: 1 / k for k in range(5, 61, 5)})
     assert 20.0 in course.psnrs.values()
     curve = pixels(milo, "curve")
