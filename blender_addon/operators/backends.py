@@ -100,7 +100,14 @@ class MILO_OT_pair(Operator):
             self.code = copied.strip()
         except ValueError:
             self.code = ""
-        return context.window_manager.invoke_props_dialog(self, width=420)
+        return context.window_manager.invoke_props_dialog(self, width=420, confirm_text="Pair")
+
+    def draw(self, context: bpy.types.Context) -> None:
+        layout = self.layout
+        layout.use_property_split = True
+        layout.prop(self, "code", placeholder="milo://...")
+        layout.prop(self, "name", placeholder="Name of That Computer")
+        layout.prop(self, "address", placeholder="As in the Code")
 
     def execute(self, context: bpy.types.Context) -> set[str]:
         name = self.name.strip()

@@ -98,7 +98,7 @@ def test_installing_estimating_watching(stage):
     assert "pip install" in seen["copied"] and seen["estimated"] == [6, 640], play.said
     assert seen["editor"] == [160, 60] and seen["trouble"] is None, play.said
     assert has_pictures(*(f"flow-{name}" for name in ("1-no-backend", "2-estimate", "3-preview",
-                                                      "4-preview-at-the-end", "5-image-editor")))
+                                                      "4-preview-at-the-end", "5-image-editor", "6-pairing")))
 
 
 def test_the_manual_opens_and_trouble_is_shown(stage):

@@ -22,6 +22,7 @@ def save_photos():
 def visit():
     now = hands.install()
     from bl_ext.user_default.milo import preferences
+    from bl_ext.user_default.milo.protocol import pairing
     save_photos()
     mine = preferences.get()
     program, home = mine.backend_program, mine.backend_home
@@ -51,6 +52,14 @@ def visit():
     bpy.ops.milo.show_preview()
     yield from picture("flow-5-image-editor")
     figures["editor"] = list(bpy.data.images["MILo preview"].size)
+    with bpy.context.temp_override(window=bpy.context.window_manager.windows[-1]):
+        bpy.ops.wm.window_close()
+    code = pairing.PairingCode("gpu.example.org:5555", bytes(32), bytes(16)).text
+    bpy.context.window_manager.clipboard = code
+    window = bpy.context.window_manager.windows[0]
+    with bpy.context.temp_override(window=window, area=window.screen.areas[0]):
+        bpy.ops.milo.pair("INVOKE_DEFAULT")
+    yield from picture("flow-6-pairing")
     hands.result(trouble=str(now.trouble) if now.trouble else None, **figures)
 
 
