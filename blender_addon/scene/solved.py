@@ -31,7 +31,7 @@ def build(scene: bpy.types.Scene, name: str, alignment: Any, folder: Path) -> bp
     collection = bpy.data.collections.new(f"{name} cameras")
     scene.collection.children.link(collection)
     root = bpy.data.objects.new(f"{name} alignment", None)
-    root.empty_display_type, root.empty_display_size = "ARROWS", 0.5
+    root.empty_display_type, root.empty_display_size, root.milo.solved = "ARROWS", 0.5, True
     collection.objects.link(root)
     set_frame(scene, alignment)
     for camera in alignment.cameras:
@@ -60,13 +60,13 @@ def remove_collection(collection: bpy.types.Collection | None, scene: bpy.types.
     """Remove a collection with the cameras, points and photos that the add-on has put there, and nothing else."""
     if collection is None:
         return
-    for obj in list(collection.objects):
-        if obj.milo.solved:
+    for obj in sorted(collection.objects, key=lambda obj: obj.type == "EMPTY"):  # what others hang on comes last
+        if obj.milo.solved and not (obj.type == "EMPTY" and obj.children):
             data = obj.data
             held = [background.image for background in data.background_images] if obj.type == "CAMERA" else []
             held += [modifier.node_group for modifier in obj.modifiers if modifier.type == "NODES"]
             bpy.data.objects.remove(obj)
-            bpy.data.batch_remove([data] if data.users == 0 else [])
+            bpy.data.batch_remove([data] if data is not None and data.users == 0 else [])
             bpy.data.batch_remove([block for block in held if block is not None and block.users == 0])
         elif not any(other.objects.get(obj.name) for other in obj.users_collection if other != collection):
             scene.collection.objects.link(obj)

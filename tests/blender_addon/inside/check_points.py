@@ -49,6 +49,20 @@ def test_points_are_a_cloud_where_python_can_make_one(solved):
     assert np.allclose(points, POINTS) and np.array_equal(colors, alignment().colors)
     solved.build(scene, "again", alignment(np.empty((0, 3), np.float32)), Path())
     assert solved.sparse_points(scene) == (None, None) and len(bpy.data.node_groups) == 1   # the first are gone
+    assert [obj for obj in bpy.data.objects if obj.type == "EMPTY"] == [solved.root_of(scene)]
+
+
+def test_what_hangs_on_the_cameras_keeps_its_place(solved):
+    """Aligned again, the Empty that the user's own object hangs on stays."""
+    scene = bpy.context.scene
+    solved.build(scene, "walk", alignment(), Path())
+    root, mine = solved.root_of(scene), bpy.data.objects.new("mine", None)
+    scene.collection.objects.link(mine)
+    root.location, mine.parent = (1, 2, 3), root
+    solved.build(scene, "again", alignment(), Path())
+    bpy.context.view_layer.update()
+    assert mine.parent == root and tuple(mine.matrix_world.translation) == (1, 2, 3)
+    assert root.name in scene.collection.objects and solved.root_of(scene) != root
 
 
 def test_the_region_hides_what_lies_outside(solved):

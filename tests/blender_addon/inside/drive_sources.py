@@ -11,7 +11,7 @@ import bpy
 import hands
 import numpy as np
 
-GERMAN = {("*", "Cameras with a photo: {}"): "Kameras mit Foto: {}", ("*", "Take Frames"): "Bilder entnehmen"}
+GERMAN = {("*", "Cameras with a photo: {}"): "Kameras mit Foto: {}", ("Operator", "Take Frames"): "Bilder entnehmen"}
 
 
 def narrow():
