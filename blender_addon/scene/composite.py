@@ -14,6 +14,8 @@ from .surface import SOURCES, followers
 ENGINE = "MILO_SPLATS"
 LABEL = "MILo Splats"  # of our nodes, by which they are found again
 Z_COMBINE, RENDER_LAYERS = "CompositorNodeZcombine", "CompositorNodeRLayers"
+MATH = "ShaderNodeMath" if bpy.app.version >= (5, 0) else "CompositorNodeMath"
+FORWARD = 0.02  # of their size splats come forward where the render engine cannot hide their mesh from the camera
 
 
 def splat_scene(scene: bpy.types.Scene) -> bpy.types.Scene | None:
@@ -56,6 +58,9 @@ def set_up(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> bpy.types
     tree, end = _compositor(scene)
     if not any(node.label == LABEL for node in tree.nodes):
         _add_nodes(tree, end, scene, view_layer, splats)
+    for node in tree.nodes:
+        if node.label == LABEL and node.bl_idname == MATH:
+            node.inputs[1].default_value = _forward(scene)
     return splats
 
 
@@ -91,6 +96,13 @@ def _compositor(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.N
     return tree, end.inputs[0]
 
 
+def _forward(scene: bpy.types.Scene) -> float:
+    """How much nearer the splats are taken to be than they are."""
+    if scene.render.engine != "BLENDER_WORKBENCH":
+        return 0.0
+    return FORWARD * max(max(obj.dimensions) for obj in followers(scene))
+
+
 def _add_nodes(tree: bpy.types.NodeTree, end: bpy.types.NodeSocket, scene: bpy.types.Scene,
                view_layer: bpy.types.ViewLayer, splats: bpy.types.Scene) -> None:
     x, y = end.node.location
@@ -100,16 +112,18 @@ def _add_nodes(tree: bpy.types.NodeTree, end: bpy.types.NodeSocket, scene: bpy.t
         node.label, node.location = LABEL, (x - left, y - down)
         return node
 
-    ours, rest = add(RENDER_LAYERS, 600, 500), add(RENDER_LAYERS, 600, 250)
+    ours, rest = add(RENDER_LAYERS, 800, 500), add(RENDER_LAYERS, 800, 250)
     ours.scene, ours.layer = splats, splats.view_layers[0].name
     rest.scene, rest.layer = scene, view_layer.name
-    join = add(Z_COMBINE, 250, 250)
+    nearer, join = add(MATH, 450, 500), add(Z_COMBINE, 250, 250)
+    nearer.operation = "SUBTRACT"
+    tree.links.new(ours.outputs["Depth"], nearer.inputs[0])
     if "Use Alpha" in join.inputs:  # from 4.5
         join.inputs["Use Alpha"].default_value = True
     else:
         join.use_alpha = True
     picture = end.links[0].from_socket if end.is_linked else rest.outputs["Image"]
     for socket, source in zip(join.inputs, (picture, rest.outputs["Depth"], ours.outputs["Image"],
-                                            ours.outputs["Depth"])):
+                                            nearer.outputs[0])):
         tree.links.new(source, socket)
     tree.links.new(join.outputs[0], end)

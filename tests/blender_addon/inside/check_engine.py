@@ -201,6 +201,12 @@ def test_splats_among_other_objects(splat_session, ball, render):
     bpy.ops.milo.composite_splats()
     assert covered(render(), "blue") > 0.05
     assert len([other for other in bpy.data.scenes if other != scene]) == 1
+    for engine, forward in (("BLENDER_WORKBENCH", 0.02), ("CYCLES", 0.0)):     # the ball is 1 across
+        scene.render.engine = engine
+        bpy.ops.milo.composite_splats()
+        tree = getattr(scene, "compositing_node_group", None) or scene.node_tree
+        nearer = [node for node in tree.nodes if node.label == "MILo Splats" and node.type == "MATH"]
+        assert [node.inputs[1].default_value for node in nearer] == [pytest.approx(forward, abs=1e-3)]
     bpy.ops.milo.remove_composite()
     cube.location = (3, 0, 0)
     assert covered(render(), "blue") == 0 and len(bpy.data.scenes) == 1 and obj.visible_camera
