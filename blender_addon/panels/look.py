@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, UILayout
 
 from . import words
@@ -35,9 +36,9 @@ def draw_label(layout: UILayout, context: Context, text: str, icon: str) -> None
 
 
 def draw_text(layout: UILayout, context: Context, text: str, icon: str = "NONE", alert: bool = False) -> None:
-    """A text over as many lines as the sidebar needs; the icon before the first."""
+    """A text, translated, over as many lines as the sidebar needs; the icon before the first."""
     column = layout.column(align=True)
-    for i, line in enumerate(words.wrapped(text, context.region.width, context.preferences.system.ui_scale)):
+    for i, line in enumerate(words.wrapped(iface_(text), context.region.width, context.preferences.system.ui_scale)):
         row = column.row()
         row.alert = alert
         row.label(text=line, icon=icon if i == 0 or icon == "NONE" else "BLANK1")
