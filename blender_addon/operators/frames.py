@@ -71,7 +71,7 @@ class MILO_OT_take_frames(Operator):
         except StopIteration:
             self.report({"INFO"}, rpt_("{} frames taken").format(self._count))
             return {"FINISHED"}
-        except (CameraError, OSError) as error:
+        except (CameraError, OSError, RuntimeError) as error:  # RuntimeError: Blender could not write it
             self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         if not bpy.app.background:

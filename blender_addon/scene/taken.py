@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -35,15 +36,17 @@ def take(scene: bpy.types.Scene, shot: Shot, folder: Path) -> Iterator[tuple[int
     wanted = scene.milo.frames
     chosen = windows(shot.frames, wanted.choice, wanted.count, wanted.step)
     total, done = sum(map(len, chosen)), 0
-    folder.mkdir(parents=True, exist_ok=True)
     pictures: dict[int, Path] = {}
     with ExitStack() as stack:
+        given_up = stack.enter_context(ExitStack())
+        given_up.callback(shutil.rmtree, folder, ignore_errors=True)
         writer = None
         for window in chosen:
             found: dict[int, Path] = {}
             for frame in window:
                 path = shot.file(frame)
                 if path is None:
+                    folder.mkdir(parents=True, exist_ok=True)
                     writer = writer or stack.enter_context(FrameWriter(shot, folder))
                     path = writer.write(frame)
                 found[frame] = path
@@ -55,6 +58,7 @@ def take(scene: bpy.types.Scene, shot: Shot, folder: Path) -> Iterator[tuple[int
                 if path.parent == folder:
                     path.unlink()
         size, crop = (writer.size, writer.crop) if writer else (shot.size, (0, 0))
+        given_up.pop_all()
     add_cameras(scene, shot, pictures, size, crop)
 
 

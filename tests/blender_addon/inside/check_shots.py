@@ -169,6 +169,16 @@ def test_frames_of_a_movie(milo, sequence, tmp_path):
     assert len(files) == 4 and len(bpy.data.scenes) == 1                   # the blurred ones are not kept
 
 
+def test_giving_up_changes_nothing(milo, sequence, tmp_path):
+    camera, scene = animated_camera(), bpy.context.scene
+    behind(camera, movie_of(sequence, tmp_path / "flight.mp4"), "MOVIE", offset=0)
+    frames = milo("scene.taken").take(scene, milo("scene.shots").shot_of(camera, scene), tmp_path / "frames")
+    assert next(frames) == (1, 12) and next(frames) == (2, 12) and len(list((tmp_path / "frames").iterdir())) == 2
+    frames.close()
+    assert not (tmp_path / "frames").exists() and len(bpy.data.scenes) == 1
+    assert camera.milo.taken is None and len(bpy.data.cameras) == 1
+
+
 # -- a clip that Blender solves ------------------------------------------------------------------------------------
 
 FOCAL, CENTRE, FRAMES = 300.0, (W / 2 + 6.0, H / 2 - 5.0), 10
