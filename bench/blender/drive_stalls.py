@@ -76,9 +76,9 @@ def artist():
     if groups:
         put_groups_on(obj, groups)
     yield from wait(1.0)
-    polls, gaps, seen = hands.Stopwatch(now), Gaps(), now.refreshes
+    polls, gaps = hands.Stopwatch(now), Gaps()
     begin = time.perf_counter()
-    yield from until(lambda: now.refreshes >= seen + 3 and obj.milo.kind == "final", 550)
+    yield from until(lambda: obj.milo.kind == "final", 550)
     seconds = time.perf_counter() - begin
     gaps = gaps.stop()
     quiet = yield from redraws(area)
