@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -65,17 +66,15 @@ class Follower:
         self._verts = torch.from_numpy(surface.faces).long()[bound.face].to(device)
         self._share, self._residual = bound.share.to(device), bound.residual.to(device)
         self._axes = to_matrices(self._rest.quats) * self._rest.scales[:, None]
+        self._held: tuple[np.ndarray, tuple[Tensor, Tensor, Tensor]] | None = None
 
     @torch.no_grad()
     def pose(self, pose: Pose) -> Posed:
         """The Gaussians in another pose of the same surface."""
-        positions = torch.from_numpy(pose.positions).to(self._device)
         matrices = torch.from_numpy(pose.matrices).to(self._device)
-        at_vertices = self._triangles.of_vertices(positions)
-        share = self._share[:, :, None]
-        local = (share * at_vertices.F[self._group].reshape(-1, 3, 9)).sum(1).reshape(-1, 3, 3)
-        gone = (at_vertices.gone[self._group] & (self._share > 1e-6)).any(1)
-        point = (share * positions[self._verts]).sum(1) + (local @ self._residual[:, :, None])[..., 0]
+        if self._held is None or not np.array_equal(self._held[0], pose.positions):
+            self._held = pose.positions, self._in_objects(torch.from_numpy(pose.positions).to(self._device))
+        local, gone, point = self._held[1]      # objects that only move as a whole keep it
         if not len(local):
             return Posed(self._rest, local.new_tensor(1.0))
         W = matrices[self._parts][self._object]
@@ -90,6 +89,14 @@ class Follower:
                                            rest.quats, rest.sh_rest, limits[self._object], turns[self._object])
         return Posed(Splats(means / unit, scales, quats, torch.where(gone, 0.0, rest.opacities), rest.sh_dc, sh_rest,
                             degree), unit)
+
+    def _in_objects(self, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """F [M, 3, 3], whether it has collapsed [M] and where it is [M, 3], of each Gaussian in its object's space."""
+        at_vertices = self._triangles.of_vertices(positions)
+        share = self._share[:, :, None]
+        local = (share * at_vertices.F[self._group].reshape(-1, 3, 9)).sum(1).reshape(-1, 3, 3)
+        gone = (at_vertices.gone[self._group] & (self._share > 1e-6)).any(1)
+        return local, gone, (share * positions[self._verts]).sum(1) + (local @ self._residual[:, :, None])[..., 0]
 
 
 def _turns(F: Tensor) -> tuple[Columns, Tensor]:

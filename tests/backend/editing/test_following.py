@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Gaussians follow deformations as the mathematics says (spec extraction_evaluation_editing.md, 3.7 and check 11)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -64,6 +66,19 @@ def test_a_rigid_motion_is_the_camera_moved_the_other_way(ball, device, applied,
     assert psnr(picture.alpha, expected.alpha) > 50
     both = (picture.depth > 0) & (expected.depth > 0)
     assert ((picture.depth - expected.depth)[both].abs() < 1e-3).float().mean() > 0.99
+
+
+def test_poses_in_any_order_are_as_if_they_came_alone(ball):
+    """What a follower keeps from one pose to the next never shows: bent, then moved as a whole, then at rest again."""
+    verts, faces, source = ball
+    surface, rest = surface_of(verts, faces)
+    bent = pose_of(verts + 0.2 * np.float32([1, 0, 0]) * verts[:, 2:] ** 2)
+    follower = Follower({1: source}, surface, rest)
+    for pose in (rest, bent, replace(bent, matrices=similarity()[None].astype(np.float32)), rest):
+        alone = Follower({1: source}, surface, rest).pose(pose)
+        kept = follower.pose(pose)
+        for name in ("means", "scales", "sh_rest"):
+            assert torch.equal(getattr(kept.splats, name), getattr(alone.splats, name))
 
 
 def test_a_mirrored_object_is_its_reflection(ball):
