@@ -124,9 +124,11 @@ def make_sheet(out: Path, frames: int) -> None:
 
 def judge(out: Path, report: dict) -> int:
     """Say what was made and how long it took; 1 if something is missing."""
-    worst = min(report["covered"])
+    worst, full, level = min(report["covered"]), report["finish"]["full"], report["finish"]["levels"][0]
     print(f"\n{report['object']}: {report['triangles']:,} triangles, texture {report['texture']}, in Blender "
           f"{report['blender']}; {report['frames']} frames")
+    print(f"held-out views: the whole mesh with its {full['triangles']:,} triangles {full['psnr']:.2f} dB, this one "
+          f"{level['psnr']:.2f} dB")
     for what, value in report["seconds"].items():
         print(f"{value:8.1f} s  {what}")
     print(f"splats and mesh cover the same {worst:.1%} of the pixels in the worst frame; look at "

@@ -71,6 +71,7 @@ def animate(args: argparse.Namespace) -> int:
     obj = asset.find(scene.milo.job)
     if obj is None:
         return fail(f"the asset did not come: {now.finishing.problem or now.trouble}")
+    finished = now.finishing.report
     bpy.ops.milo.stop_backend()
 
     scene.render.resolution_x, scene.render.resolution_y = args.width, args.height
@@ -94,7 +95,7 @@ def animate(args: argparse.Namespace) -> int:
         render(scene, args.out / "mesh", args.samples)
     bpy.ops.wm.save_as_mainfile(filepath=str(args.out / "animated.blend"), compress=True)
     report = {"blender": bpy.app.version_string, "job": scene.milo.job, "object": obj.name,
-              "triangles": len(obj.data.polygons), "texture": args.texture, "seconds": SECONDS}
+              "triangles": len(obj.data.polygons), "texture": args.texture, "finish": finished, "seconds": SECONDS}
     (args.out / "blender.json").write_text(json.dumps(report, indent=1))
     return 0
 
