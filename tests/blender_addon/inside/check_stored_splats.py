@@ -29,7 +29,7 @@ def session(session, tmp_path):
 def stop(session):
     if session.backend.pid:
         session.stop_backend()
-        assert session.wait(lambda now: now.backend.state == "stopped", 20)
+        assert session.wait(lambda now: now.backend.state == "stopped", 60)
 
 
 def save(session, kind):
@@ -72,8 +72,8 @@ def test_saved_packed_and_given_to_another_backend(session, tmp_path):
     assert sorted(stored_splats.sources(stored())) == ["config.json", "mesh.ply", "run.json", "splats.ply"]
 
     assert bpy.ops.milo.restore_splats() == {"FINISHED"}
-    assert session.wait(lambda now: now.storing.restored == 1, 60), session.storing.problem
-    assert session.wait(lambda now: now.job_state == "finished" and now.job == job, 20)
+    assert session.wait(lambda now: now.storing.restored == 1, 120), session.storing.problem
+    assert session.wait(lambda now: now.job_state == "finished" and now.job == job, 60)
     back = session.backend.home / "jobs" / job / "run"
     assert (back / "splats.ply").read_bytes() == exact and (back / "mesh.ply").is_file()
     assert picture() == {"FINISHED"} and "MILo splats" in bpy.data.images
@@ -91,7 +91,7 @@ def test_an_spz_is_enough(session, tmp_path):
     stop(session)
     shutil.rmtree(tmp_path / "home")
     assert bpy.ops.milo.restore_splats() == {"FINISHED"}
-    assert session.wait(lambda now: now.storing.restored == 1, 60), session.storing.problem
+    assert session.wait(lambda now: now.storing.restored == 1, 120), session.storing.problem
     assert (session.backend.home / "jobs" / job / "run" / "splats.ply").stat().st_size > 1000
     assert picture() == {"FINISHED"}
 
