@@ -69,7 +69,8 @@ class FinishWork:
         """Whether something is under way: nothing else can be started, and Cancel makes sense."""
         asked = self._asked is not None and self.session.is_waiting_for(self._asked)
         info = self.info
-        running = self.watch is not None and (info is None or info.state not in (*ENDED, "paused", "interrupted"))
+        running = (self.watch is not None and self.session.backend.state == READY
+                   and (info is None or info.state not in (*ENDED, "paused", "interrupted")))
         return bool(self.waits_for_backend or asked or running or self.download or self._levels)
 
     @property
@@ -232,15 +233,14 @@ class FinishWork:
             self._end()
 
     def _end(self) -> None:
-        """Nothing is under way any more; the backend need not keep what is here."""
+        """Nothing is under way any more; the backend, if it is still there, need not keep what is here."""
         scene = bpy.data.scenes.get(self._scene_name)
-        job = scene.milo_finish.job if scene is not None else ""
         if self.download:
             self.download.cancel()
         self.watch, self.download, self._levels, self._transfer, self.waiting = None, None, [], None, ""
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-        if job:
+        if scene is not None and scene.milo_finish.job and self.session.backend.state == READY:
+            self.session.backend.client.request(DeleteJob(scene.milo_finish.job))
             scene.milo_finish.job = ""
-            self.session.backend.client.request(DeleteJob(job))

@@ -2,6 +2,7 @@
 """An asset from the panel's button: real server, real worker, real baking; only the training is a stand-in."""
 
 import os
+import signal
 import time
 
 import bpy
@@ -192,3 +193,15 @@ def test_a_failure_is_told(session):
     bpy.ops.milo.finish()
     assert session.wait(lambda now: not now.finishing.busy, 60)
     assert "mesh.ply" in session.finishing.problem.message and bpy.ops.milo.finish.poll()
+
+
+def test_finished_after_the_backend_was_killed(session):
+    bpy.ops.milo.finish()
+    now = session.finishing
+    assert session.wait(lambda s: now.info and now.info.state == "running", 60)
+    interrupted = bpy.context.scene.milo_finish.job
+    os.kill(session.backend.pid, signal.SIGKILL)
+    assert session.wait(lambda s: not now.busy, 30) and bpy.ops.milo.finish.poll()
+    finish(session, triangles=500)
+    assert "suzanne LOD0" in bpy.data.objects and bpy.context.scene.milo_finish.job == ""
+    assert session.wait(lambda s: not (session.backend.home / "jobs" / interrupted).exists(), 20)
