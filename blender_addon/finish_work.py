@@ -225,7 +225,7 @@ class FinishWork:
             else:
                 return
         self._transfer = None
-        asset.build(scene, self._source, self.report["scene"], level, kept)
+        asset.build(scene, self._source, scene.name, level, kept)
         self._levels.pop(0)
         if not self._levels:
             asset.remove_from(self._source, level.number + 1)
