@@ -54,7 +54,7 @@ def test_from_photos_to_a_mesh_that_keeps_the_artists_work(stage):
     """Install, open the tab, start the backend, align, reconstruct, work, freeze, save, quit, reopen, follow again."""
     play = stage()
     photos_of_the_sample(play.room / "photos", 16)
-    seen = play.play(INSIDE / "drive_journey.py", limit_s=560)
+    seen = play.play(INSIDE / "drive_journey.py", limit_s=900)
     print(seen)
     assert seen["checked"] in ("good", "usable", "poor") and seen["cameras"] >= 15
     assert seen["survived"]["materials"] == ["mine"] and seen["survived"]["modifiers"] == ["Subdivision"]
