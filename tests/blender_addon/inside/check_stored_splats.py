@@ -7,7 +7,12 @@ from pathlib import Path
 
 import bpy
 import pytest
-from bl_ext.user_default.milo.scene import stored_splats
+
+
+def module():
+    """The add-on's module, which is there once the add-on is enabled."""
+    from bl_ext.user_default.milo.scene import stored_splats
+    return stored_splats
 
 
 @pytest.fixture
@@ -38,7 +43,7 @@ def save(session, kind):
 
 
 def stored():
-    return stored_splats.find(bpy.context.scene, bpy.context.scene.milo.job)
+    return module().find(bpy.context.scene, bpy.context.scene.milo.job)
 
 
 def picture():
@@ -52,7 +57,7 @@ def test_saved_packed_and_given_to_another_backend(session, tmp_path):
     assert not bpy.ops.milo.pack_splats.poll() and not bpy.ops.milo.restore_splats.poll()
     save(session, "spz")
     folder = tmp_path / "thing_splats" / "suzanne"
-    assert stored().folder == "//thing_splats/suzanne" and stored_splats.folder_of(stored()) == folder
+    assert stored().folder == "//thing_splats/suzanne" and module().folder_of(stored()) == folder
     assert {path.name for path in folder.iterdir()} == {"splats.spz", "mesh.ply", "config.json", "run.json"}
     save(session, "ply")
     assert {path.name for path in folder.iterdir()} == {"splats.ply", "mesh.ply", "config.json", "run.json"}
@@ -68,8 +73,8 @@ def test_saved_packed_and_given_to_another_backend(session, tmp_path):
     shutil.rmtree(tmp_path / "thing_splats")
     shutil.rmtree(tmp_path / "home")                      # whatever the backend knew
     bpy.ops.wm.open_mainfile(filepath=str(moved))
-    assert bpy.context.scene.milo.job == job and stored_splats.folder_of(stored()) is None
-    assert sorted(stored_splats.sources(stored())) == ["config.json", "mesh.ply", "run.json", "splats.ply"]
+    assert bpy.context.scene.milo.job == job and module().folder_of(stored()) is None
+    assert sorted(module().sources(stored())) == ["config.json", "mesh.ply", "run.json", "splats.ply"]
 
     assert bpy.ops.milo.restore_splats() == {"FINISHED"}
     assert session.wait(lambda now: now.storing.restored == 1, 120), session.storing.problem
