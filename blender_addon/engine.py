@@ -195,8 +195,9 @@ CLASSES = (MiloSplatsEngine, MILO_PT_film, MILO_PT_passes)
 
 def shared_panels() -> list[type[Panel]]:
     """Blender's own panels that make sense with any engine, such as Output and Format."""
-    return [panel for panel in Panel.__subclasses__()
-            if "BLENDER_RENDER" in getattr(panel, "COMPAT_ENGINES", ()) and panel.__name__ not in OTHER_ENGINES_PANELS]
+    panels = (panel for panel in Panel.__subclasses__() if isinstance(getattr(panel, "COMPAT_ENGINES", None), set))
+    return [panel for panel in panels
+            if "BLENDER_RENDER" in panel.COMPAT_ENGINES and panel.__name__ not in OTHER_ENGINES_PANELS]
 
 
 def register() -> None:

@@ -75,6 +75,7 @@ class MILO_PG_asset(PropertyGroup):
     """Which asset an object is."""
 
     job: StringProperty(name="Job", description="The reconstruction this was made from")
+    owner: StringProperty(name="Owner", description="The object this was given to: in a copy of it, somebody else")
     level: IntProperty(name="Level", description="Level of detail, 0 the finest")
     place: FloatVectorProperty(
         name="Place", description="From the reconstruction to the object, by rows", size=16

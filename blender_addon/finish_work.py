@@ -221,6 +221,7 @@ class FinishWork:
             elif self._transfer.step(obj, end):
                 kept = self._transfer.old, self._transfer.carried
                 if kept[1] is None:
+                    self._end()
                     raise RuntimeError("Vertex groups could not be carried over; the console has the details.")
             else:
                 return
@@ -231,6 +232,7 @@ class FinishWork:
             asset.remove_from(self._source, level.number + 1)
             asset.show_only_finest(scene, self._source)
             self._end()
+            scene.milo_finish.job = ""  # if no backend could be told, too: it would all come again with the next opening
 
     def _end(self) -> None:
         """Nothing is under way any more; the backend, if it is still there, need not keep what is here."""

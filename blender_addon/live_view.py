@@ -268,9 +268,9 @@ def on_load(_path: object) -> None:
 
 
 def mark_changed() -> None:
-    for meshes in _meshes.values():
+    for meshes in list(_meshes.values()):  # lists: the main thread may add one while the render thread is here
         meshes.changed = True
-    for view in _views.values():
+    for view in list(_views.values()):
         view.wants_redraw = True
     if _views and threading.current_thread() is threading.main_thread():  # handlers run in the render thread, too
         wake()

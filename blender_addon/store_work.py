@@ -102,7 +102,13 @@ class StoreWork:
             done, self.download = self.download, None
             self.problem = done.problem
             if done.complete:
-                self._arrived()
+                try:
+                    self._arrived()
+                except OSError as error:
+                    self.problem = Problem(
+                        f"The splats cannot be put into {self._folder}: {error.strerror}.",
+                        "They wait beside it. Make room, or let the folder be written to, and save them again.",
+                    )
         if self.restore and self.restore.done:
             done, self.restore = self.restore, None
             self.problem = done.problem

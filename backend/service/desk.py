@@ -173,11 +173,13 @@ class Desk:
                 take_back(self.workspace.jobs, self.workspace.blobs, question)
             except BaseException:
                 shutil.rmtree(self.workspace.jobs / question.job, ignore_errors=True)
-                raise
-            finally:
                 self.post(lambda: self._restoring.discard(question.job))
-            self.post(lambda: self._reply_with(
-                peer, lambda: self.jobs.start(question.job, question.name, "reconstruct", "finished")))
+                raise
+            self.post(lambda: self._reply_with(peer, enter))
+
+        def enter() -> m.JobInfo:     # in one go: between two, somebody could begin to restore it again
+            self._restoring.discard(question.job)
+            return self.jobs.start(question.job, question.name, "reconstruct", "finished")
         self._later(peer, work, self._helpers)
 
     def splat_files(self, peer: Peer, question: SplatFiles) -> None:

@@ -13,6 +13,7 @@ from queue import SimpleQueue
 
 from milo.backend.extraction.steps import ExtractStep
 from milo.backend.training.events import Finished, Progress
+from milo.protocol import ProtocolError
 
 from .job_folder import read_request
 
@@ -25,6 +26,9 @@ def finish_job(folder: Path, device: str, should_stop: Callable[[], bool]) -> It
 
     request, device = read_request(folder), choose_device(device)
     options, source = FinishOptions.from_settings(request.settings), folder.parent / request.scene.job
+    if not (source / "scene").is_dir():     # stored_splats.take_back brings no photos
+        raise ProtocolError("not_ready", "This backend has the splats of the reconstruction, but not its photos.",
+                            "Finish it with the backend that has made it.")
     happened: SimpleQueue = SimpleQueue()
 
     def work() -> None:

@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 from milo.protocol import pack
@@ -89,7 +90,9 @@ class _Renderer:
         with open(folders[0] / "render.log", "wb") as stderr:
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
                                             **new_group())
-        threading.Thread(target=self._read, daemon=True).start()
+        self._outbox: SimpleQueue[list | None] = SimpleQueue()     # None: the end
+        for work in (self._read, self._write):
+            threading.Thread(target=work, daemon=True).start()
 
     def ask(self, peer: Peer, request: RenderSplats) -> None:
         view = peer.client, request.view
@@ -103,8 +106,15 @@ class _Renderer:
             return
         self.drawing, request = self.waiting.pop(next(iter(self.waiting)))
         self.used_at = time.monotonic()
+        self._outbox.put(pack(request, self.drawing.request_id))
+
+    def _write(self) -> None:
+        """A pipe takes some 64 KB of a pose before the process, which has to load torch first, reads the rest."""
         with contextlib.suppress(OSError):     # dead: the reader says so
-            write_frames(self.process.stdin, pack(request, self.drawing.request_id))
+            while (frames := self._outbox.get()) is not None:
+                write_frames(self.process.stdin, frames)
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()     # it ends at the end of its input
 
     def _read(self) -> None:
         with contextlib.suppress(ValueError, OSError):
@@ -121,6 +131,7 @@ class _Renderer:
 
     def _ended(self) -> None:
         self.owner.forget(self)
+        self._outbox.put(None)
         unanswered = [peer for peer, _ in self.waiting.values()] + ([self.drawing] if self.drawing else [])
         self.waiting, self.drawing = {}, None
         for peer in unanswered:
@@ -128,7 +139,6 @@ class _Renderer:
                                          "Look again; if it happens again, the view may be too large for the memory."))
 
     def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self.process.stdin.close()     # it ends at the end of its input
+        self._outbox.put(None)
         if self.drawing is not None:
             self.process.kill()

@@ -14,6 +14,7 @@ launchers and for tests.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import math
 import os
@@ -66,8 +67,9 @@ def reconstruct_scene(folder: Path, device: str, should_stop: Callable[[], bool]
     for event in reconstruct(scene, config, folder / "run", device=device, should_stop=should_stop, resume=True):
         if isinstance(event, Finished) and not event.stopped:
             kind, pixels = device.partition(":")[0], most_pixels(scene)
-            learn(folder.parent.parent, kind, sum(event.seconds.values()),
-                  outlook.seconds(pixels, len(scene.points), config, kind, cores()))
+            with contextlib.suppress(OSError):     # a forecast less is no reason for a finished run to fail
+                learn(folder.parent.parent, kind, sum(event.seconds.values()),
+                      outlook.seconds(pixels, len(scene.points), config, kind, cores()))
         yield event
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import bpy
 from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import EnumProperty
@@ -23,6 +25,11 @@ def title(scene: bpy.types.Scene) -> str:
     """What the reconstruction of a scene is called."""
     scan = mesh_object.find(scene.milo.job)
     return scan.name if scan else scene.name
+
+
+def folder_of(scene: bpy.types.Scene) -> Path:
+    """Where the splats of a scene's reconstruction are to lie."""
+    return stored_splats.folder_beside(scene.milo.job, title(scene))
 
 
 class StoredOperator:
@@ -68,8 +75,7 @@ class MILO_OT_save_splats(StoredOperator, Operator):
         return "" if bpy.data.filepath else "Save the .blend first: the splats lie beside it"
 
     def work(self, context: bpy.types.Context) -> None:
-        folder = stored_splats.folder_beside(title(context.scene))
-        session.current().storing.save(context.scene, self.format, folder)
+        session.current().storing.save(context.scene, self.format, folder_of(context.scene))
 
 
 class MILO_OT_pack_splats(StoredOperator, Operator):
@@ -104,7 +110,7 @@ class MILO_OT_unpack_splats(StoredOperator, Operator):
 
     def work(self, context: bpy.types.Context) -> None:
         stored = stored_splats.find(context.scene, context.scene.milo.job)
-        stored_splats.unpack(stored, stored_splats.folder_beside(title(context.scene)))
+        stored_splats.unpack(stored, folder_of(context.scene))
 
 
 class MILO_OT_restore_splats(StoredOperator, Operator):

@@ -48,14 +48,16 @@ def find(job: str, level: int = 0) -> bpy.types.Object | None:
 
 
 def levels(job: str) -> list[bpy.types.Object]:
-    """The objects of a finished reconstruction, the finest first."""
-    found = [obj for obj in bpy.data.objects if obj.type == "MESH" and job and obj.milo_asset.job == job]
+    """The objects of a finished reconstruction, the finest first. Copies of them are the user's own."""
+    found = [obj for obj in bpy.data.objects if obj.type == "MESH" and job and obj.milo_asset.job == job
+             and mesh_object.is_own(obj, obj.milo_asset)]
     return sorted(found, key=lambda obj: obj.milo_asset.level)
 
 
 def place_of(obj: bpy.types.Object) -> np.ndarray:
     """[4, 4] from the reconstruction's world to an object that shows it."""
-    return np.array(obj.milo_asset.place).reshape(4, 4) if obj.milo_asset.job else np.eye(4)
+    place = np.array(obj.milo_asset.place).reshape(4, 4)
+    return place if place.any() else np.eye(4)     # a copy of an asset has its place still
 
 
 def before(obj: bpy.types.Object, level: Level) -> Geometry:
@@ -109,7 +111,7 @@ def _create(scene: bpy.types.Scene, job: str, name: str, level: Level) -> bpy.ty
     name = scan.name if scan else name
     finest = find(job)
     obj = bpy.data.objects.new(f"{name} LOD{level.number}", bpy.data.meshes.new(f"{name} LOD{level.number}"))
-    obj.milo_asset.job, obj.milo_asset.level = job, level.number
+    obj.milo_asset.job, obj.milo_asset.level, obj.milo_asset.owner = job, level.number, str(obj.session_uid)
     obj.milo_asset.place = [value for row in Matrix.Identity(4) for value in row]
     if finest is None:
         collection = bpy.data.collections.new(f"{name} Finished")

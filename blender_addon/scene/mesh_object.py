@@ -43,27 +43,35 @@ def find(job: str) -> bpy.types.Object | None:
 
 def follows(obj: bpy.types.Object) -> bool:
     """Whether an object that shows a mesh of a job is the job's own, not a copy."""
-    return obj.milo.owner in ("", str(obj.session_uid))
+    return is_own(obj, obj.milo)
+
+
+def is_own(obj: bpy.types.Object, mark: bpy.types.PropertyGroup) -> bool:
+    """Whether a mark of an object (obj.milo, obj.milo_asset) was given to itself, not to what it is a copy of."""
+    return mark.owner in ("", str(obj.session_uid))
 
 
 def own() -> None:
-    """Mark one object of each job as its own; when a .blend was opened, as Blender numbers objects anew then.
+    """Mark one object of each job, and of each level of its asset, as its own; when a .blend was opened, as Blender
+    numbers objects anew then.
 
     An automatic save may hold a copy that nobody let go of: the first by name is the job's.
     """
     owned = set()
     for obj in bpy.data.objects:
-        if obj.milo.job:
-            obj.milo.owner = str(obj.session_uid) if obj.milo.job not in owned else COPY
-            owned.add(obj.milo.job)
+        for mark, what in ((obj.milo, None), (obj.milo_asset, obj.milo_asset.level)):
+            if mark.job:
+                mark.owner = str(obj.session_uid) if (mark.job, what) not in owned else COPY
+                owned.add((mark.job, what))
     let_go_of_copies()
 
 
 def let_go_of_copies() -> None:
-    """Make copies of a job's object objects like any other: in a saved .blend both would look alike."""
+    """Make copies of a job's objects objects like any other: in a saved .blend both would look alike."""
     for obj in bpy.data.objects:
-        if obj.milo.job and not follows(obj):
-            obj.milo.job = obj.milo.owner = ""
+        for mark in (obj.milo, obj.milo_asset):
+            if mark.job and not is_own(obj, mark):
+                mark.job = mark.owner = ""
 
 
 def create(job: str, name: str, scene: bpy.types.Scene) -> bpy.types.Object:

@@ -38,10 +38,14 @@ def entry(scene: bpy.types.Scene, job: str) -> bpy.types.PropertyGroup:
     return found
 
 
-def folder_beside(name: str) -> Path:
-    """Where the splats of an object lie, beside the saved .blend."""
+def folder_beside(job: str, name: str) -> Path:
+    """Where the splats of a job with this name lie, beside the saved .blend: not where those of another one are."""
     blend = Path(bpy.data.filepath)
-    return blend.with_name(f"{blend.stem}_splats") / bpy.path.clean_name(name)
+    root, name = blend.with_name(f"{blend.stem}_splats"), bpy.path.clean_name(name)
+    others = {Path(bpy.path.abspath(stored.folder)) for scene in bpy.data.scenes for stored in scene.milo_stored
+              if stored.folder and stored.name != job}
+    names = (name, *(f"{name}_{number}" for number in range(2, 1000)))
+    return next(root / name for name in names if root / name not in others)
 
 
 def files_in(folder: Path) -> dict[str, Path]:

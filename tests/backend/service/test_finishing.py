@@ -102,6 +102,14 @@ def test_paused_and_done_again(client, source):
     client.wait(job, "finished", 60)
 
 
+def test_restored_splats_cannot_be_finished(client, server):
+    """Their photos stayed with the backend that had them."""
+    job = client.wait(client.start(iterations=1).job, "finished").job
+    shutil.rmtree(server.home / "jobs" / job / "scene")
+    info = client.wait(start(client, job, {}), "failed")
+    assert "not its photos" in info.error and "has made it" in info.hint
+
+
 def test_refusals(client, source):
     info = client.wait(start(client, source, {"finish.colour": "red"}), "failed")
     assert "finish.triangles" in info.error

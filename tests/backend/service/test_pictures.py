@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Splats drawn by a process that lives as long as somebody looks."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,30 @@ def test_a_surface_reaches_the_painter(client, job):
     assert no.value.code == "not_ready" and "surface" in str(no.value)
     client.put(surface.pack())
     assert client.ask(request).image[0, 0].tolist() == [128, 4, 2, 255]     # vertices and triangles
+
+
+def test_a_painter_that_is_slow_to_start_does_not_hold_up_the_server(tmp_path, monkeypatch):
+    """A pose of megabytes waits for it, not the loop that asks."""
+    import time
+    from dataclasses import replace
+
+    from milo.backend.service.peer import Peer
+    from milo.backend.service.renderers import Renderers
+
+    (tmp_path / "slow_painter.py").write_text("import time\ntime.sleep(60)\n")
+    (tmp_path / "job").mkdir()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    posted, replies = [], []
+    renderers = Renderers(tmp_path, tmp_path, "cpu", "raw", "slow_painter:paint", posted.append, None,
+                          lambda peer, message: replies.append((peer, message)))
+    request = replace(view("job"), surface="0" * 64, pose="0" * 64, positions=np.zeros((300_000, 3), np.float32),
+                      matrices=np.zeros((1, 4, 4), np.float32))
+    peer, begun = Peer(b"somebody", 1), time.monotonic()
+    renderers.ask(peer, request)
+    assert time.monotonic() - begun < 5.0 and not posted
+    renderers.close_all()
+    deadline = time.monotonic() + 20
+    while not posted and time.monotonic() < deadline:
+        time.sleep(0.02)
+    posted[0]()
+    assert [(who, answer.code) for who, answer in replies] == [(peer, "worker_died")]

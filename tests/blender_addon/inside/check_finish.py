@@ -173,6 +173,33 @@ def test_finished_again_with_what_the_user_did(session):
     assert scene.milo_finish.job == ""
 
 
+def test_copies_of_an_asset_are_the_users_own(session):
+    finish(session, triangles=900, normal_map=False)
+    obj, job = bpy.data.objects["suzanne LOD0"], bpy.context.scene.milo.job
+    copies = [obj.copy() for _ in range(2)]
+    for copy, name in zip(copies, ("a copy before it by name", "suzanne LOD0 copy")):
+        copy.name, copy.data = name, obj.data.copy()
+        bpy.context.scene.collection.objects.link(copy)
+    from bl_ext.user_default.milo.scene import asset
+    place = asset.place_of(obj)
+    finish(session, triangles=500)
+    assert asset.levels(job) == [obj] and len(obj.data.polygons) <= 500
+    assert all(500 < len(copy.data.polygons) <= 900 and not copy.hide_get() for copy in copies)
+    asset.mesh_object.let_go_of_copies()
+    assert obj.milo_asset.job == job and not any(copy.milo_asset.job for copy in copies)
+    assert all(np.array_equal(asset.place_of(copy), place) for copy in copies)
+
+
+def test_a_backend_that_goes_while_the_asset_is_fetched(session):
+    """Whatever has arrived by then, nothing fails but the finishing."""
+    bpy.ops.milo.finish()
+    assert session.wait(lambda now: now.finishing.download, 120)
+    session.backend.close()
+    assert session.wait(lambda now: not now.finishing.busy, 20)
+    assert bpy.context.scene.milo_finish.job == ""
+    assert session.finishing.problem or bpy.data.objects["suzanne LOD0"]
+
+
 def test_taken_up_after_reopening_and_cancelled_within_two_seconds(session, tmp_path):
     bpy.ops.milo.finish()
     now = session.finishing

@@ -89,6 +89,27 @@ def test_saved_packed_and_given_to_another_backend(session, tmp_path):
     assert not bpy.ops.milo.unpack_splats.poll() and bpy.ops.milo.pack_splats.poll()
 
 
+def test_splats_of_another_reconstruction_stay(session, tmp_path):
+    """An object of the same name, as a second reconstruction has once the first one's was renamed."""
+    other = bpy.data.scenes.new("other").milo_stored.add()
+    other.name, other.folder = "another", "//thing_splats/suzanne"
+    kept = tmp_path / "thing_splats" / "suzanne" / "splats.spz"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(b"of another")
+    save(session, "spz")
+    assert stored().folder == "//thing_splats/suzanne_2" and kept.read_bytes() == b"of another"
+    save(session, "ply")
+    assert stored().folder == "//thing_splats/suzanne_2"
+
+
+def test_no_room_for_splats_is_told(session, tmp_path):
+    (tmp_path / "thing_splats").mkdir()
+    (tmp_path / "thing_splats" / "suzanne").write_text("in the way")
+    bpy.ops.milo.save_splats(format="spz")
+    assert session.wait(lambda now: not now.storing.busy, 60)
+    assert "suzanne" in session.storing.problem.message and not session.problem and not stored()
+
+
 def test_an_spz_is_enough(session, tmp_path):
     save(session, "spz")
     job = bpy.context.scene.milo.job
