@@ -69,8 +69,9 @@ class FinishWork:
         """Whether something is under way: nothing else can be started, and Cancel makes sense."""
         asked = self._asked is not None and self.session.is_waiting_for(self._asked)
         info = self.info
-        running = (self.watch is not None and self.session.backend.state == READY
-                   and (info is None or info.state not in (*ENDED, "paused", "interrupted")))
+        going = info is None or info.state not in (*ENDED, "paused", "interrupted")
+        there = self.watch is not None and self.session.backend.state == READY and not self.watch.gone
+        running = there and going
         return bool(self.waits_for_backend or asked or running or self.download or self._levels)
 
     @property

@@ -65,7 +65,8 @@ class PhotoWork:
     def busy(self) -> bool:
         """Whether something is under way: nothing else can be started, and Cancel makes sense."""
         info = self.info
-        running = self.watch is not None and (info is None or info.state not in (*ENDED, "paused", "interrupted"))
+        going = info is None or info.state not in (*ENDED, "paused", "interrupted")
+        running = self.watch is not None and not self.watch.gone and going
         unread = any(map(self.session.is_waiting_for, self._asked.values()))
         return bool(self.waits_for_backend or self.starting or self.download or unread or running)
 

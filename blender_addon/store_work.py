@@ -124,7 +124,8 @@ class StoreWork:
 
     def _fetch(self, files: Files) -> None:
         shutil.rmtree(self._partial, ignore_errors=True)
-        wanted = {file.path: self._partial / Path(file.path).name for file in files.files}
+        names = {file.path: Path(file.path).name for file in files.files}
+        wanted = {path: self._partial / name for path, name in names.items() if name in STORED}
         self.download = Download(self.session.backend.client, self._job, wanted)
 
     def _arrived(self) -> None:

@@ -47,10 +47,10 @@ class Download:
     def _run(self) -> None:
         try:
             for path, target in self.files.items():
-                if self._cancelled.is_set():
-                    return
                 if not target.is_file():
                     self._fetch(path, target)
+                if self._cancelled.is_set():  # the last file may be cut off: nothing is complete then
+                    return
                 self.fetched += 1
         except Problem as problem:
             self.problem = problem
@@ -73,7 +73,7 @@ class Download:
                     return
                 chunk = self.client.request(GetFile(self.job, path, file.tell()), TIMEOUT_S).result()
                 if not len(chunk.data) and chunk.size > file.tell():
-                    raise Problem(f"{path} ends too early at the backend.", "Align the photos again.")
+                    raise Problem(f"{path} ends too early at the backend.", "Try again.")
                 size = chunk.size
                 file.write(chunk.data)
         part.replace(target)

@@ -27,6 +27,7 @@ class Watch:
         info: the newest JobInfo, or None.
         mesh: the newest MeshSnapshot, or None.
         problem: why nothing newer comes, or None.
+        gone: the backend has no such job (any more).
         live: ask for previews; without it only the final mesh is fetched.
         frozen: ask for no mesh at all.
         max_triangles: level of detail of previews, 0 for all. The final mesh always comes whole.
@@ -43,6 +44,7 @@ class Watch:
         self.info: JobInfo | None = None
         self.mesh: MeshSnapshot | None = None
         self.problem: Problem | None = None
+        self.gone = False
         self._asking_info: Future | None = None
         self._asking_mesh: Future | None = None
         self._not_before = 0.0
@@ -129,5 +131,5 @@ class Watch:
             self.problem = error if isinstance(error, Problem) else Problem(f"{type(error).__name__}: {error}")
         self._not_before = time.monotonic() + RETRY_S
         if isinstance(error, Refused) and error.code == "unknown_job":
-            self._not_before = float("inf")
+            self.gone, self._not_before = True, float("inf")
         return None

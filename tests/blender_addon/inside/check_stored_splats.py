@@ -3,9 +3,12 @@
 
 import os
 import shutil
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 
 import bpy
+import numpy as np
 import pytest
 
 
@@ -129,3 +132,21 @@ def test_a_damaged_pack_is_told(session):
     with pytest.raises(RuntimeError, match="cannot be read"):
         bpy.ops.milo.unpack_splats()
     assert stored().packed
+
+
+def test_a_cancelled_download_is_not_complete(milo, tmp_path):
+    """Not even if it was cancelled within its last file."""
+    download, messages = milo("connection.download"), milo("protocol.messages")
+    begun = threading.Event()
+
+    class Client:
+        def request(self, question, timeout_s):
+            begun.wait(10)
+            here.cancel()
+            piece = Future()
+            piece.set_result(messages.FileChunk("job", "run/a", 0, 2, np.zeros(1, np.uint8)))
+            return piece
+    here = download.Download(Client(), "job", {"run/a": tmp_path / "a"})
+    begun.set()
+    here.join(10)
+    assert here.done and not here.complete and not here.problem and not (tmp_path / "a").exists()
