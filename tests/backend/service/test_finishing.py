@@ -106,7 +106,7 @@ def test_restored_splats_cannot_be_finished(client, server):
     """Their photos stayed with the backend that had them."""
     job = client.wait(client.start(iterations=1).job, "finished").job
     shutil.rmtree(server.home / "jobs" / job / "scene")
-    info = client.wait(start(client, job, {}), "failed")
+    info = client.wait(start(client, job, {}), "failed", 60)
     assert "not its photos" in info.error and "has made it" in info.hint
 
 

@@ -203,6 +203,8 @@ def test_a_blend_that_was_saved_before_its_jobs_were_over(session):
 
 def test_a_backend_that_goes_while_the_asset_is_fetched(session):
     """Whatever has arrived by then, nothing fails but the finishing."""
+    choices = bpy.context.scene.milo_finish
+    choices.triangles, choices.texture, choices.normal_map = 500, "512", False
     bpy.ops.milo.finish()
     assert session.wait(lambda now: now.finishing.download, 120)
     session.backend.close()
