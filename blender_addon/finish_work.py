@@ -233,7 +233,7 @@ class FinishWork:
             asset.remove_from(self._source, level.number + 1)
             asset.show_only_finest(scene, self._source)
             self._end()
-            scene.milo_finish.job = ""  # if no backend could be told, too: it would all come again with the next opening
+            scene.milo_finish.job = ""  # also if no backend could be told: else it would all come again some day
 
     def _end(self) -> None:
         """Nothing is under way any more; the backend, if it is still there, need not keep what is here."""
