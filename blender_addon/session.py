@@ -101,18 +101,11 @@ class Session:
                 f"{self.backend.problem.message} The mesh so far is kept.",
                 "Press Resume to go on from the last checkpoint.",
             )
-        if self.backend.problem:
-            return self.backend.problem
-        if self.problem:
-            return self.problem
-        if self.photos.problem:
-            return self.photos.problem
-        if self.watch and self.watch.problem:
-            return self.watch.problem
+        known = self.backend.problem or self.problem or self.photos.problem or (self.watch and self.watch.problem)
+        if known:
+            return known
         info = self.job_info
-        if info and info.error:
-            return Problem(info.error, info.hint)
-        return None
+        return Problem(info.error, info.hint) if info and info.error else None
 
     @property
     def reaches_job(self) -> bool:
