@@ -93,6 +93,7 @@ def build(scene: bpy.types.Scene, job: str, name: str, level: Level,
 
 def _texture(obj: bpy.types.Object, level: Level) -> None:
     about, name = obj.milo_asset, re.sub(r"[^A-Za-z0-9_-]", "_", obj.name)  # exporters stumble over other letters
+    _leave_to_copies(obj)
     about.color = asset_material.packed_image(f"{name}_color", level.color, "sRGB", about.color)
     if level.normal is not None:
         about.normal = asset_material.packed_image(f"{name}_normal", level.normal, "Non-Color", about.normal)
@@ -103,6 +104,20 @@ def _texture(obj: bpy.types.Object, level: Level) -> None:
         about.material = asset_material.new_material(obj.name)
         obj.data.materials.append(about.material)
     asset_material.dress(about.material, about.color, about.normal)
+
+
+def _leave_to_copies(obj: bpy.types.Object) -> None:
+    """Part from a material and pictures that objects with another mesh show, which they fit as they are."""
+    about = obj.milo_asset
+    materials = {slot.material for other in bpy.data.objects if other.data != obj.data for slot in other.material_slots}
+    if about.material in materials and about.material is not None:
+        own = about.material.copy()
+        for slot in obj.material_slots:
+            if slot.material == about.material:
+                slot.material = own
+        about.material = own
+    if asset_material.pictures_of(materials - {None}) & {about.color, about.normal}:
+        about.color = about.normal = None
 
 
 def _create(scene: bpy.types.Scene, job: str, name: str, level: Level) -> bpy.types.Object:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
 
 import bpy
 
@@ -48,6 +49,12 @@ def dress(material: bpy.types.Material, color: bpy.types.Image, normal: bpy.type
         tree.links.new(picture.outputs["Color"], bump.inputs["Color"])
         tree.links.new(bump.outputs["Normal"], shader.inputs["Normal"])
     nodes[NORMAL].image = normal
+
+
+def pictures_of(materials: Iterable[bpy.types.Material]) -> set[bpy.types.Image]:
+    """The images that materials show."""
+    return {node.image for material in materials if material.node_tree for node in material.node_tree.nodes
+            if node.type == "TEX_IMAGE" and node.image is not None}
 
 
 def new_material(name: str) -> bpy.types.Material:

@@ -174,15 +174,25 @@ def test_finished_again_with_what_the_user_did(session):
 
 
 def test_copies_of_an_asset_are_the_users_own(session):
-    finish(session, triangles=900, normal_map=False)
+    finish(session, triangles=900)
     obj, job = bpy.data.objects["suzanne LOD0"], bpy.context.scene.milo.job
     copies = [obj.copy() for _ in range(2)]
     for copy, name in zip(copies, ("a copy before it by name", "suzanne LOD0 copy")):
         copy.name, copy.data = name, obj.data.copy()
         bpy.context.scene.collection.objects.link(copy)
+    copies[1].data.materials[0] = copies[1].active_material.copy()      # with the same pictures
     from bl_ext.user_default.milo.scene import asset
-    place = asset.place_of(obj)
-    finish(session, triangles=500)
+    place, material = asset.place_of(obj), obj.active_material
+    material.node_tree.nodes["Principled BSDF"].inputs["Roughness"].default_value = 0.25
+    pictures = [node.image for node in nodes_of(obj)[::2]]
+    before = [bytes(picture.packed_file.data) for picture in pictures]
+    finish(session, triangles=500, normal_map=False)
+    assert [[node.image for node in nodes_of(copy)[::2]] for copy in copies] == [pictures] * 2
+    assert [bytes(picture.packed_file.data) for picture in pictures] == before
+    assert copies[0].active_material == material != obj.active_material and len(obj.material_slots) == 1
+    assert obj.active_material.node_tree.nodes["Principled BSDF"].inputs["Roughness"].default_value == 0.25
+    color, bump, _ = nodes_of(obj)
+    assert color.image not in pictures and bytes(color.image.packed_file.data) != before[0] and bump is None
     assert asset.levels(job) == [obj] and len(obj.data.polygons) <= 500
     assert all(500 < len(copy.data.polygons) <= 900 and not copy.hide_get() for copy in copies)
     asset.mesh_object.let_go_of_copies()
