@@ -26,6 +26,8 @@ def finish_job(folder: Path, device: str, should_stop: Callable[[], bool]) -> It
 
     request, device = read_request(folder), choose_device(device)
     options, source = FinishOptions.from_settings(request.settings), folder.parent / request.scene.job
+    if not source.is_dir():     # while this was paused, or had failed
+        raise ProtocolError("not_ready", "The reconstruction that was to be finished has been deleted.")
     if not (source / "scene").is_dir():     # stored_splats.take_back brings no photos
         raise ProtocolError("not_ready", "This backend has the splats of the reconstruction, but not its photos.",
                             "Finish it with the backend that has made it.")

@@ -26,6 +26,7 @@ from milo.protocol.limits import MAX_JOBS, MAX_TEXT
 from milo.protocol.messages import JobInfo
 
 from .files import tail
+from .job_folder import read_request
 from .launcher import Launcher, Worker
 from .snapshots import sequence
 from .store import Store
@@ -135,8 +136,16 @@ class Jobs:
         return found.info
 
     def delete(self, job: str) -> JobInfo:
-        """Forget a job; its folder is removed by whoever watches `deleted`, once no worker is in it."""
+        """Forget a job; its folder is removed by whoever watches `deleted`, once no worker is in it.
+
+        Raises ProtocolError not_ready: its finishing, which reads that folder, is queued or running.
+        """
         found = self._find(job)
+        for other in self._jobs.values():
+            awaited = other.info.state in ("queued", "running") and other.wish not in ("cancel", "delete")
+            if other.info.task == "finish" and awaited and self._source(other) == job:
+                raise ProtocolError("not_ready", f"This reconstruction cannot be deleted while its finishing is "
+                                                 f"{other.info.state}.", "Wait for its end, or cancel it.")
         if found.info.state == "running":
             self._end_worker(found, "delete")
         else:
@@ -275,6 +284,12 @@ class Jobs:
         if found is None or found.wish == "delete":
             raise ProtocolError("unknown_job", f"The backend has no job {job!r}.", "It may have been deleted.")
         return found
+
+    def _source(self, finishing: Job) -> str:
+        try:
+            return read_request(self.folder / finishing.info.job).scene.job
+        except ProtocolError:      # it will fail of itself
+            return ""
 
     def _change(self, job: Job, durable: bool = True, **fields) -> None:
         # The clock keeps revisions growing over a restart, although not every one is saved.

@@ -102,6 +102,32 @@ def test_paused_and_done_again(client, source):
     client.wait(job, "finished", 60)
 
 
+def test_the_source_of_a_finishing_stays(client, server):
+    """Not deleted while a finishing waits for it or reads it; a cancelled one holds nothing up."""
+    job = client.wait(client.start(iterations=1).job, "finished").job
+    other = client.start(iterations=10_000).job
+    waiting = start(client, job, {})
+    with pytest.raises(ProtocolError, match="cannot be deleted while its finishing is queued") as refusal:
+        client.ask(m.DeleteJob(job))
+    assert refusal.value.code == "not_ready" and (server.home / "jobs" / job / "run").is_dir()
+    client.ask(m.PauseJob(waiting))
+    client.ask(m.DeleteJob(other))
+    client.ask(m.DeleteJob(job))
+    while (server.home / "jobs" / job).exists():
+        time.sleep(0.02)
+    client.ask(m.ResumeJob(waiting))
+    assert "has been deleted" in client.wait(waiting, "failed", 60).error
+
+
+def test_the_source_of_a_running_finishing_stays(client, source):
+    job = start(client, source, {})
+    client.wait(job, "running", 30)
+    with pytest.raises(ProtocolError, match="while its finishing is running"):
+        client.ask(m.DeleteJob(source))
+    client.ask(m.DeleteJob(job))
+    assert client.ask(m.GetJob(source)).state == "finished"
+
+
 def test_restored_splats_cannot_be_finished(client, server):
     """Their photos stayed with the backend that had them."""
     job = client.wait(client.start(iterations=1).job, "finished").job
