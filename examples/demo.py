@@ -21,6 +21,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from demo_folder import make_anew
+
 ROOT = Path(__file__).resolve().parent.parent
 SCORES = ("tau 0.01", "tau 0.0025", "tau 0.001")
 
@@ -58,10 +60,7 @@ def main() -> int:
     parser.add_argument("--preset", default="preview")
     parser.add_argument("--set", default="", help="single settings: section.key=value; ...")
     args = parser.parse_args()
-    if args.out.exists() and any(args.out.iterdir()) and not (args.out / "blender").is_dir():
-        raise SystemExit(f"demo: {args.out} holds other files: choose an empty folder for --out.")
-    shutil.rmtree(args.out, ignore_errors=True)
-    args.out.mkdir(parents=True)
+    make_anew(args.out)
 
     start = time.monotonic()
     peak = drive_blender(args)

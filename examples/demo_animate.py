@@ -14,13 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+from demo_folder import make_anew
 from PIL import Image, ImageDraw
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -46,10 +46,7 @@ def main() -> int:
         setattr(args, name, getattr(args, name).absolute())
     if not (args.demo / "scene.blend").is_file():
         raise SystemExit(f"demo-animate: {args.demo} has no scene.blend: run `make demo` first.")
-    if args.out.exists() and any(args.out.iterdir()) and not (args.out / "blender").is_dir():
-        raise SystemExit(f"demo-animate: {args.out} holds other files: choose an empty folder for --out.")
-    shutil.rmtree(args.out, ignore_errors=True)
-    args.out.mkdir(parents=True)
+    make_anew(args.out)
 
     start = time.monotonic()
     run(args, args.bpy, "demo_animate_in_blender.py", "animate", *(
