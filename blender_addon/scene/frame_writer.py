@@ -29,7 +29,17 @@ class FrameWriter(AbstractContextManager):
         self.shot, self.folder = shot, folder
         self.crop = 0, 0
         self._scene = bpy.data.scenes.new("MILo frames")
-        editor = self._scene.sequence_editor_create()
+        try:
+            self._set_up()
+        except BaseException:  # there is no __exit__ then
+            bpy.data.scenes.remove(self._scene)
+            raise
+
+    def __exit__(self, *_error: object) -> None:
+        bpy.data.scenes.remove(self._scene)
+
+    def _set_up(self) -> None:
+        shot, editor = self.shot, self._scene.sequence_editor_create()
         self._strips = editor.strips if hasattr(editor, "strips") else editor.sequences  # strips since 4.4
         self._set_output()
         if shot.clip is not None:
@@ -42,9 +52,6 @@ class FrameWriter(AbstractContextManager):
             self._scene.render.fps, self._scene.render.fps_base = 1, 1.0 / strip.fps  # else frames are left out
         if shot.is_distorted:
             self._set_crop()
-
-    def __exit__(self, *_error: object) -> None:
-        bpy.data.scenes.remove(self._scene)
 
     @property
     def size(self) -> tuple[int, int]:

@@ -39,8 +39,9 @@ def bind(context: bpy.types.Context, obj: bpy.types.Object, armature: bpy.types.
         raise ValueError(f"{obj.name} has no faces to bind.")
     if not names:
         raise ValueError(f"{armature.name} has no bone that deforms: switch Deform on in the properties of its bones.")
-    copy = light_copy(context, verts, faces)
+    copy = bpy.data.objects.new("MILo weights", bpy.data.meshes.new("MILo weights"))
     try:
+        lighten(context, copy, verts, faces)
         light, light_faces = rig.world_mesh(copy)
         weights = bone_heat(context, copy, armature, names)
     finally:
@@ -64,9 +65,8 @@ def bind(context: bpy.types.Context, obj: bpy.types.Object, armature: bpy.types.
     return float(missing.mean())
 
 
-def light_copy(context: bpy.types.Context, verts: np.ndarray, faces: np.ndarray) -> bpy.types.Object:
-    """A new object with a closed surface of few triangles around the body of a mesh, without floaters."""
-    obj = bpy.data.objects.new("MILo weights", bpy.data.meshes.new("MILo weights"))
+def lighten(context: bpy.types.Context, obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray) -> None:
+    """Give a new object a closed surface of few triangles around the body of a mesh, without floaters."""
     context.scene.collection.objects.link(obj)
     body = rig_solid.solid(verts, faces)
     write(obj, *rig_solid.boundary(body))
@@ -78,7 +78,6 @@ def light_copy(context: bpy.types.Context, verts: np.ndarray, faces: np.ndarray)
     verts, faces = without_islands(*evaluated(context, obj))
     obj.modifiers.clear()
     write(obj, verts, faces)
-    return obj
 
 
 def write(obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray) -> None:

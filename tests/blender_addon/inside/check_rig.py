@@ -311,3 +311,16 @@ def test_buttons_say_why_they_are_grey(make, milo):
     bpy.ops.object.mode_set(mode="OBJECT")
     bpy.data.objects.remove(bpy.context.active_object)
     assert operators.add_armature.poll()                                 # the reconstruction's mesh
+
+
+def test_nothing_is_left_when_binding_fails(make, milo, monkeypatch):
+    obj, armature = rigged_tube(make)
+    weights = milo("scene.rig_weights")
+    before = len(bpy.data.objects), len(bpy.data.meshes)
+
+    def fail(*_):
+        raise MemoryError
+    monkeypatch.setattr(weights, "without_islands", fail)
+    with pytest.raises(MemoryError):
+        weights.bind(bpy.context, obj, armature)
+    assert (len(bpy.data.objects), len(bpy.data.meshes)) == before

@@ -295,3 +295,14 @@ def test_a_clip_that_is_not_solved(milo, solved_clip):
     camera.data.background_images[0].use_flip_x = True
     with pytest.raises(RuntimeError, match="reset its offset"):
         bpy.ops.milo.take_frames()
+
+
+def test_no_scene_is_left_when_frames_cannot_be_written(milo, sequence, tmp_path, monkeypatch):
+    writer = milo("scene.frame_writer")
+
+    def fail(_):
+        raise OSError
+    monkeypatch.setattr(writer.FrameWriter, "_set_output", fail)
+    with pytest.raises(OSError):
+        writer.FrameWriter(None, tmp_path)
+    assert len(bpy.data.scenes) == 1
