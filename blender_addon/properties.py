@@ -155,6 +155,9 @@ class MILO_PG_object(PropertyGroup):
     taken: PointerProperty(
         name="Taken Frames", description="Still cameras made of this moving camera", type=bpy.types.Collection
     )
+    off_camera: BoolProperty(
+        name="Off Camera", description="Hidden from cameras because splats are composited in its place"
+    )
     has_material: BoolProperty(name="Has Material", description="The vertex-colour material was assigned once")
 
 

@@ -41,6 +41,8 @@ class MILO_PG_splats(PropertyGroup):
         description="The scene whose camera and frame this one follows: it draws the splats for that scene's picture",
         type=bpy.types.Scene,
     )
+    composited: BoolProperty(name="Composited", description="Whether the pictures of that scene were composited before")
+    used_nodes: BoolProperty(name="Used Nodes", description="Whether that scene used its compositor nodes before")
 
 
 def register() -> None:

@@ -14,7 +14,8 @@ from .surface import SOURCES, followers
 ENGINE = "MILO_SPLATS"
 LABEL = "MILo Splats"  # of our nodes, by which they are found again
 Z_COMBINE, RENDER_LAYERS = "CompositorNodeZcombine", "CompositorNodeRLayers"
-MATH = "ShaderNodeMath" if bpy.app.version >= (5, 0) else "CompositorNodeMath"
+GROUPS = bpy.app.version >= (5, 0)  # a scene's compositor is a node group, and always in use
+MATH = "ShaderNodeMath" if GROUPS else "CompositorNodeMath"
 FORWARD = 0.02  # of their size splats come forward where the render engine cannot hide their mesh from the camera
 
 
@@ -42,14 +43,18 @@ def set_up(scene: bpy.types.Scene, view_layer: bpy.types.ViewLayer) -> bpy.types
     if splats is None:
         splats = bpy.data.scenes.new(f"{scene.name} Splats")
         splats.milo_splats.frame_of = scene
+        splats.milo_splats.composited = scene.render.use_compositing
+        splats.milo_splats.used_nodes = not GROUPS and scene.use_nodes
     splats[SOURCES] = dict(scene.get(SOURCES, {}))
     present, wanted = set(splats.collection.objects), needed(scene)
     for obj in present - wanted:
         splats.collection.objects.unlink(obj)
+        _on_camera(obj)
     for obj in wanted - present:
         splats.collection.objects.link(obj)
     for obj in followers(scene):
-        obj.visible_camera = False  # its shadows and reflections stay
+        if obj.visible_camera:
+            obj.visible_camera, obj.milo.off_camera = False, True  # its shadows and reflections stay
     splats.camera = scene.camera
     splats.render.engine, splats.render.film_transparent = ENGINE, True
     splats.render.resolution_x, splats.render.resolution_y = scene.render.resolution_x, scene.render.resolution_y
@@ -75,15 +80,24 @@ def take_away(scene: bpy.types.Scene) -> None:
                 tree.links.new(before, link.to_socket)
     for node in [node for node in tree.nodes if node.label == LABEL]:
         tree.nodes.remove(node)
-    for obj in followers(splats):
-        obj.visible_camera = True
+    for obj in splats.collection.objects:
+        _on_camera(obj)
+    scene.render.use_compositing = splats.milo_splats.composited
+    if not GROUPS:
+        scene.use_nodes = splats.milo_splats.used_nodes
     bpy.data.scenes.remove(splats)
+
+
+def _on_camera(obj: bpy.types.Object) -> None:
+    """Show an object to cameras again, unless it was the user who hid it from them."""
+    if obj.milo.off_camera:
+        obj.visible_camera, obj.milo.off_camera = True, False
 
 
 def _compositor(scene: bpy.types.Scene) -> tuple[bpy.types.NodeTree, bpy.types.NodeSocket]:
     """The compositor's nodes, and the socket that takes the picture; made where there is none."""
     scene.render.use_compositing = True
-    if hasattr(scene, "compositing_node_group"):  # from 5.0
+    if GROUPS:
         tree = scene.compositing_node_group
         if tree is None:
             tree = scene.compositing_node_group = bpy.data.node_groups.new("Compositing", "CompositorNodeTree")

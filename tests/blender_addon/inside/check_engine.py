@@ -211,6 +211,13 @@ def test_splats_among_other_objects(splat_session, ball, render):
     cube.location = (3, 0, 0)
     assert covered(render(), "blue") == 0 and len(bpy.data.scenes) == 1 and obj.visible_camera
 
+    obj.visible_camera = scene.render.use_compositing = False       # so it was before: so it is after
+    for _ in range(2):
+        bpy.ops.milo.composite_splats()
+        assert scene.render.use_compositing and not obj.visible_camera
+    bpy.ops.milo.remove_composite()
+    assert not scene.render.use_compositing and not obj.visible_camera
+
 
 def test_an_animation_is_composited(splat_session, ball, tmp_path):
     """The scene of the splats goes along with the frames and with a camera bound to a marker."""
