@@ -24,10 +24,10 @@ from milo.protocol.pairing import OpenPairing, Pair
 from milo.protocol.stored import RestoreJob, SplatFiles
 
 from . import snapshots
+from .children import Children
 from .files import is_full, no_space, tail
 from .forecasts import estimate
 from .jobs import Jobs
-from .launcher import new_group
 from .mesh_files import lod_path
 from .pairing import Pairing
 from .peer import Peer
@@ -58,6 +58,7 @@ class Desk:
         self.polls = Polls()
         self._files = ThreadPoolExecutor(1, thread_name_prefix="files")
         self._helpers = ThreadPoolExecutor(1, thread_name_prefix="helpers")
+        self._children = Children()     # of the helpers
         self._restoring: set[str] = set()
         self._answers = {
             m.Hello: self.hello, m.HaveBlobs: self.have_blobs, m.PutBlob: self.put_blob, m.StartJob: self.start_job,
@@ -170,7 +171,7 @@ class Desk:
 
         def work():
             try:
-                take_back(self.workspace.jobs, self.workspace.blobs, question)
+                take_back(self.workspace.jobs, self.workspace.blobs, question, self._children)
             except BaseException:
                 shutil.rmtree(self.workspace.jobs / question.job, ignore_errors=True)
                 self.post(lambda: self._restoring.discard(question.job))
@@ -184,8 +185,8 @@ class Desk:
 
     def splat_files(self, peer: Peer, question: SplatFiles) -> None:
         self.jobs.get(question.job)
-        self._later(peer, lambda: m.Files(files_of(self.workspace.jobs / question.job, question.format)),
-                    self._helpers)
+        self._later(peer, lambda: m.Files(files_of(self.workspace.jobs / question.job, question.format,
+                                                   self._children)), self._helpers)
 
     def estimate(self, peer: Peer, question: EstimateJob) -> None:
         if self.device == PROBING:
@@ -284,9 +285,8 @@ class Desk:
             return
         command = [sys.executable, "-m", "milo.backend.service.lod", str(snapshot), str(max_triangles)]
         try:
-            done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=LOD_PATIENCE_S,
-                                  **new_group())
-        except (OSError, subprocess.TimeoutExpired) as error:
+            done = self._children.run(command, LOD_PATIENCE_S)
+        except (OSError, subprocess.TimeoutExpired, ProtocolError) as error:
             log.error("level of detail: %s", error)
             return
         if done.returncode and snapshot.is_dir():
@@ -319,8 +319,9 @@ class Desk:
         self._later(peer, chain)
 
     def close(self) -> None:
-        """Finish what the file thread has begun."""
-        self._helpers.shutdown(wait=False, cancel_futures=True)
+        """Finish what the file thread has begun, and break off what the helpers do."""
+        self._children.end()
+        self._helpers.shutdown(wait=True, cancel_futures=True)
         self._files.shutdown(wait=True, cancel_futures=True)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -19,13 +18,13 @@ from milo.protocol.messages import File, SceneFiles, StartJob
 from milo.protocol.stored import STORED, RestoreJob
 
 from .blobs import Blobs
+from .children import Children
 from .job_folder import link, write_request
-from .launcher import new_group
 
 PATIENCE_S = 600.0
 
 
-def files_of(folder: Path, kind: str) -> tuple[File, ...]:
+def files_of(folder: Path, kind: str, children: Children) -> tuple[File, ...]:
     """The files of a job that a .blend is to keep, with its splats as `kind`, "ply" or "spz".
 
     Raises ProtocolError not_ready: it has no splats yet.
@@ -36,13 +35,13 @@ def files_of(folder: Path, kind: str) -> tuple[File, ...]:
         raise ProtocolError("not_ready", "This reconstruction is not finished.", "Wait for its end, or resume it.")
     small = run / "splats.spz"
     if kind == "spz" and not (small.is_file() and small.stat().st_mtime_ns >= splats.stat().st_mtime_ns):
-        _convert(splats, small)
+        _convert(splats, small, children)
     other = {"spz": "splats.ply", "ply": "splats.spz"}[kind]
     return tuple(File(f"run/{name}", (run / name).stat().st_size)
                  for name in STORED if name != other and (run / name).is_file())
 
 
-def take_back(jobs: Path, blobs: Blobs, question: RestoreJob) -> None:
+def take_back(jobs: Path, blobs: Blobs, question: RestoreJob, children: Children) -> None:
     """Make the folder of a job again; run/ comes last and makes it whole.
 
     Raises ProtocolError: not_ready if blobs are missing, bad_request if the splats cannot be read.
@@ -57,13 +56,13 @@ def take_back(jobs: Path, blobs: Blobs, question: RestoreJob) -> None:
     for file in question.files:
         link(blobs.path(file.hash), building / file.path)
     if not (building / "splats.ply").is_file():
-        _convert(building / "splats.spz", building / "splats.ply")
+        _convert(building / "splats.spz", building / "splats.ply", children)
     os.replace(building, folder / "run")
 
 
-def _convert(source: Path, target: Path) -> None:
+def _convert(source: Path, target: Path, children: Children) -> None:
     command = [sys.executable, "-m", "milo.backend.service.stored_splats", str(source), str(target)]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S, **new_group())
+    done = children.run(command, PATIENCE_S)
     if done.returncode:
         last = done.stderr.decode(errors="replace").strip().splitlines()[-1:] or ["no reason was given"]
         raise ProtocolError("bad_request", f"{source.name} cannot be turned into {target.name}: {last[0][-500:]}")

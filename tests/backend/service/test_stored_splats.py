@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -116,3 +119,30 @@ def test_refusals(client, server, run):
     for files in ({"mesh.ply": b"x"}, {"splats.ply": b"x", "splats.spz": b"y"}, {"splats.ply": b"x", "../a": b"y"}):
         with pytest.raises(ProtocolError):
             give_back(client, "wrong-job", files)
+
+
+def test_a_conversion_does_not_hold_the_end_up(launch, run):
+    server = launch()
+    client = server.client()
+    job = client.start(iterations=1, run=str(run)).job
+    client.wait(job, "finished")
+    question = client.send(SplatFiles(job, "spz"))
+    converter = wait_for_process("stored_splats", str(server.home))
+    os.kill(converter, signal.SIGSTOP)      # it takes for ever
+    asked = time.monotonic()
+    server.process.terminate()
+    assert server.process.wait(10) == 0 and time.monotonic() - asked < 2.0
+    with pytest.raises(ProtocolError, match="about to end"):
+        client.receive(question)
+    with pytest.raises(ProcessLookupError):
+        os.kill(converter, 0)
+
+
+def wait_for_process(*words):
+    end = time.monotonic() + 20
+    while time.monotonic() < end:
+        listed = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,args="], capture_output=True, text=True).stdout
+        for line in listed.splitlines():
+            if all(word in line for word in words):
+                return int(line.split()[0])
+    raise TimeoutError(f"no process {words}")
