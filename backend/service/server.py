@@ -226,13 +226,15 @@ class Server:
                 client, *frames = self.router.recv_multipart(zmq.NOBLOCK, copy=False)
             except zmq.Again:
                 return
+            key = frames[0].get("User-Id")
             try:
+                self.pairing.check_size(key, sum(map(len, frames)))
                 request_id, question = unpack([frame.buffer for frame in frames])
             except ProtocolError as error:
                 refusal = Error(error.code, error.message[:2000], error.hint)
                 self.send(client.bytes, pack(refusal, error.request_id or 0))
                 continue
-            self.desk.answer(Peer(client.bytes, request_id, frames[0].get("User-Id")), question)
+            self.desk.answer(Peer(client.bytes, request_id, key), question)
 
     def _tell_changes(self) -> None:
         changed = list(self._changed)

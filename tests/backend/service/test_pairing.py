@@ -88,6 +88,22 @@ def test_a_code_serves_for_pairing_alone(open_server, connect):
         client.ask(OpenPairing())
 
 
+def test_what_a_code_sends_is_not_read_when_it_is_long(open_server, connect):
+    client = connect(printed_code(open_server))
+    client.socket.send_multipart([bytes(20_000)])      # no message at all: whoever reads it complains of that
+    with pytest.raises(ProtocolError, match="for pairing alone"):
+        client.receive(0)
+    assert client.ask(HELLO).protocol == PROTOCOL_VERSION
+
+
+def test_a_paired_client_does_not_stop_the_backend(open_server, connect):
+    code, mine = printed_code(open_server), new_keys()
+    connect(code).ask(Pair(mine[0], "laptop"))
+    with pytest.raises(ProtocolError, match="Only the backend's own computer can stop it"):
+        connect(code, mine).ask(m.StopServer())
+    assert open_server.client().ask(HELLO).protocol == PROTOCOL_VERSION
+
+
 def test_a_wrong_code_does_not_get_in(open_server, connect):
     code = printed_code(open_server)
     wrong = type(code)(code.address, code.server_key, bytes(16))
@@ -125,6 +141,18 @@ def test_a_code_expires(tmp_path, monkeypatch):
     assert pairing.may_connect(key)
     with pytest.raises(ProtocolError, match="has expired"):
         pairing.check(key, Pair("a" * 40, "laptop"))
+    monkeypatch.setattr(service.time, "monotonic", lambda: now + 1801)
+    assert not pairing.may_connect(key)
+
+
+def test_a_used_code_is_let_in_no_more_after_a_while(tmp_path, monkeypatch):
+    pairing = service.Pairing(load_keys(tmp_path / "keys"), tmp_path, "127.0.0.1:5555")
+    key = zmq.curve_public(z85.encode(read_code(pairing.open().code).client_secret)).decode()
+    pairing.admit(key, Pair("a" * 40, "laptop"))
+    assert pairing.may_connect(key)
+    now = time.monotonic()
+    monkeypatch.setattr(service.time, "monotonic", lambda: now + 1801)
+    assert not pairing.may_connect(key) and pairing.may_connect("a" * 40)
 
 
 def test_a_server_of_this_computer_alone_prints_no_code(launch):
