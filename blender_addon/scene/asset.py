@@ -29,10 +29,13 @@ class Level(NamedTuple):
 
     @staticmethod
     def read(folder: Path, name: str, number: int) -> Level:
-        """Read the files of a level. Raises ProtocolError, OSError."""
+        """Read the files of a level. The name comes from the backend. Raises ProtocolError, OSError, ValueError."""
+        if not re.fullmatch("[A-Za-z0-9_-]+", name):
+            raise ValueError(f"{name!r} is no name of a level")  # but perhaps a way out of the folder
         normal = folder / f"{name}_normal.png"
-        return Level(number, AssetMesh.read(folder / f"{name}.npz"), (folder / f"{name}_color.png").read_bytes(),
-                     normal.read_bytes() if normal.is_file() else None)
+        return Level(number, AssetMesh.read(folder / f"{name}.npz"),
+                     asset_material.read_png(folder / f"{name}_color.png"),
+                     asset_material.read_png(normal) if normal.is_file() else None)
 
 
 class Geometry(NamedTuple):

@@ -5,11 +5,21 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from pathlib import Path
 
 import bpy
 
 COLOR, NORMAL, NORMAL_MAP = "MILo Base Color", "MILo Normal", "MILo Normal Map"  # names of its nodes
 UV_MAP = "UVMap"
+PNG_BEGINS, PNG_ENDS = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", b"\0\0\0\0IEND\xaeB`\x82"
+
+
+def read_png(file: Path) -> bytes:
+    """The bytes of a PNG file. Raises OSError, ValueError: it is not one, or not all of it."""
+    png = file.read_bytes()
+    if not (png.startswith(PNG_BEGINS) and png.endswith(PNG_ENDS)):
+        raise ValueError(f"{file.name} is damaged")
+    return png
 
 
 def packed_image(name: str, png: bytes, colorspace: str, image: bpy.types.Image | None) -> bpy.types.Image:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """An asset from the panel's button: real server, real worker, real baking; only the training is a stand-in."""
 
+import json
 import os
 import signal
 import time
+from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -255,3 +257,28 @@ def test_finished_after_the_backend_was_killed(session):
     finish(session, triangles=500)
     assert "suzanne LOD0" in bpy.data.objects and bpy.context.scene.milo_finish.job == ""
     assert session.wait(lambda s: not (session.backend.home / "jobs" / interrupted).exists(), 20)
+
+
+@pytest.mark.parametrize("name, png", [("../outside", None), ("lod0", b""), ("lod0", b"\x89PNG"), ("lod0", "cut off")])
+def test_what_no_backend_of_ours_makes(milo, tmp_path, name, png):
+    """A way out of the folder, or damaged pictures: told once, and nothing is made of it."""
+    image = bpy.data.images.new("whole", 8, 8)
+    image.filepath_raw, image.file_format = str(tmp_path / "whole.png"), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+    whole = (tmp_path / "whole.png").read_bytes()
+    folder = tmp_path / "finished"
+    folder.mkdir()
+    (folder / "finish.json").write_text(json.dumps({"levels": [{"name": name}]}))
+    corners = np.eye(3, dtype=np.float32)
+    (folder / f"{name}.npz").write_bytes(milo("protocol.assets").AssetMesh(
+        corners, corners, np.array([[0, 1, 2]], np.int32), corners[:, :2].copy(), np.zeros((3, 3), np.uint8),
+        np.eye(4, dtype=np.float32)).pack())
+    (folder / f"{name}_color.png").write_bytes(whole if png is None else whole[:-20] if png == "cut off" else png)
+
+    now = milo("session").current().finishing
+    now._scene_name, now._source, now._folder = bpy.context.scene.name, "20260101-000000-abcdef", folder
+    now.download = SimpleNamespace(done=True, complete=True, problem=None, cancel=lambda: None)
+    now.step(time.perf_counter() + 1.0)
+    assert "cannot be read" in now.problem.message and not now.busy
+    assert not [obj for obj in bpy.data.objects if obj.milo_asset.job] and not folder.exists()
