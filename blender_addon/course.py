@@ -31,8 +31,7 @@ class Course:
         """What a job has told. The PSNR it tells is of some iteration before: the first at which it was told counts."""
         if loss is not None:
             self.losses[iteration] = loss
-            if len(self.losses) > MOST:
-                self.losses = dict(sorted(self.losses.items())[::2])
+            self._thin_out()
         if psnr is not None and psnr not in self.psnrs.values():
             self.psnrs[iteration] = psnr
 
@@ -51,6 +50,11 @@ class Course:
             for name, values in (("loss", self.losses), ("psnr", self.psnrs)):
                 if isinstance(entry.get(name), int | float) and math.isfinite(entry[name]):
                     values[iteration] = float(entry[name])
+        self._thin_out()
+
+    def _thin_out(self) -> None:
+        while len(self.losses) > MOST:
+            self.losses = dict(sorted(self.losses.items())[::2])
 
     @property
     def state(self) -> tuple[int, int]:

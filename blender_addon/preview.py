@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 SEEN_S = 3.0  # a panel that was not drawn for so long is not seen; while a job runs, it is drawn several times a second
 METRICS_EVERY_S = 10.0
 CURVE_EVERY_S = 1.0
+PIECE_BYTES = 1 << 18  # of the metrics at a time: their lines are read on the main thread
 
 
 class PreviewWork:
@@ -87,7 +88,7 @@ class PreviewWork:
         due = not self._read_end if ended else now >= self._read_at + METRICS_EVERY_S
         if self._reading is None and due:
             self._read_at, self._read_end = now, ended
-            self._reading = client.request(GetFile(info.job, METRICS, self.course.read)), self.course.read
+            self._reading = client.request(GetFile(info.job, METRICS, self.course.read, PIECE_BYTES)), self.course.read
 
     def _take_answers(self) -> None:
         if self._asked is not None and self._asked.done():
@@ -97,7 +98,10 @@ class PreviewWork:
         if self._reading is not None and self._reading[0].done():
             (answer, offset), self._reading = self._reading, None
             if answer.exception() is None and isinstance(answer.result(), FileChunk):
-                self.course.take_in(bytes(answer.result().data), offset)
+                piece = answer.result()
+                self.course.take_in(bytes(piece.data), offset)
+                if offset + len(piece.data) < piece.size and self.course.read > offset:  # the next one at once
+                    self._read_at, self._read_end = float("-inf"), False
 
     def _show(self, shown: Preview) -> None:
         self.shown = shown

@@ -71,6 +71,14 @@ def test_nothing_is_asked_while_it_is_hidden(session, milo, photos):
     assert session.wait(lambda now: now.preview.shown and now.preview.course.read, 10)   # what was missed comes now
 
 
+def test_long_metrics_are_read_to_their_end(session, milo, photos, monkeypatch):
+    monkeypatch.setattr(milo("preview"), "PIECE_BYTES", 150)
+    reconstruct(photos, 60)
+    assert session.wait(lambda now: now.job_state == "finished" and not now.poll(), 60), session.trouble
+    lines = set(range(5, 61, 5))
+    assert session.wait(lambda now: now.preview.look() or lines <= now.preview.course.losses.keys(), 10)
+
+
 def test_the_image_editor_shows_it(session, milo, photos):
     with pytest.raises(RuntimeError, match="no picture yet"):
         bpy.ops.milo.show_preview()
