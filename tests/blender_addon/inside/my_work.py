@@ -31,10 +31,11 @@ def work_on(obj):
 
 
 def kept(obj):
-    """What of it is there, and the share of vertices clear of the border whose weight is wrong."""
+    """What of it is there, the share of vertices clear of the border whose weight is wrong, and which mesh it is."""
     index = obj.vertex_groups[GROUP].index
     weight = np.array([sum(e.weight for e in v.groups if e.group == index) for v in obj.data.vertices])
     at = height(obj)
     wrong = np.abs(weight - (at > 0.5))[np.abs(at - 0.5) > MARGIN]
-    return {"materials": [material.name for material in obj.data.materials], "vertices": len(obj.data.vertices),
-            "wrong_weights": float((wrong > 0.5).mean()), "modifiers": [modifier.name for modifier in obj.modifiers]}
+    return {"materials": [material.name for material in obj.data.materials],
+            "modifiers": [modifier.name for modifier in obj.modifiers],
+            "mean_height": float(at.mean(dtype=np.float64)), "wrong_weights": float((wrong > 0.5).mean())}
