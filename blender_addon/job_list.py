@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING
 
 from .connection.backend import READY
-from .protocol.messages import JobInfo, ListJobs
+from .protocol.messages import DeleteJob, JobInfo, ListJobs
 
 if TYPE_CHECKING:
     from .session import Session
@@ -46,6 +46,14 @@ class JobList:
             if answer.exception() is None:  # else the connection says what is wrong
                 known = [job for job in answer.result().jobs if job.task == "reconstruct"]
                 self.jobs = sorted(known, key=lambda job: -job.created)
+
+    def delete(self, job: str) -> None:
+        """Have the backend remove a job, which is forgotten once that is done."""
+        self.session.ask(DeleteJob(job), self._deleted, "The reconstruction was not deleted.")
+
+    def _deleted(self, info: JobInfo) -> None:
+        self.session.forget(info.job)
+        self.hurry()
 
     @property
     def moving(self) -> list[JobInfo]:

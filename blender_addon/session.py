@@ -60,7 +60,7 @@ class Session:
         self.refresh = Refresh()
         self._scene_name = ""
         self._wanted: Callable[[], None] | None = None  # what to do once the backend is ready
-        self._replies: list[tuple[Future, Callable[[Any], None]]] = []
+        self._replies: list[tuple[Future, Callable[[Any], None], str]] = []
 
     # -- what the panel and scripts read -----------------------------------------------------------------------------
 
@@ -186,7 +186,7 @@ class Session:
         self.follow(job)
 
     def forget(self, job: str) -> None:
-        """Follow a job no longer: it is about to be deleted."""
+        """Follow a job no longer: it was deleted."""
         self.others = [other for other in self.others if other.job != job]
         if self.job == job:
             self.watch = None
@@ -300,14 +300,14 @@ class Session:
             scene.milo.backend_home = str(self.backend.home)
             self.follow(done.info.job, done.info)
 
-    def ask(self, message: Any, then: Callable[[Any], None]) -> Future:
-        """Send a request; `then` gets the reply in a later poll, a refusal becomes the session's problem."""
+    def ask(self, message: Any, then: Callable[[Any], None], failed: str = "") -> Future:
+        """Send a request; `then` gets the reply in a later poll, a refusal becomes the problem, after `failed`."""
         if self.backend.client is None:  # it ended between the poll of a button and its press
             future = Future()
             future.set_exception(self.backend.problem or NoBackend("No backend is running.", "Start the backend."))
         else:
             future = self.backend.client.request(message)
-        self._replies.append((future, then))
+        self._replies.append((future, then, failed))
         return future
 
     def wants(self, action: Callable[[], None]) -> bool:
@@ -320,7 +320,7 @@ class Session:
 
     def is_waiting_for(self, future: Future) -> bool:
         """Whether the answer to a request has yet to be dealt with."""
-        return any(future is waiting for waiting, _ in self._replies)
+        return any(future is waiting for waiting, *_ in self._replies)
 
     def told(self, info: JobInfo) -> None:
         if self.watch and self.watch.job == info.job:
@@ -331,12 +331,12 @@ class Session:
         ready = [reply for reply in self._replies if reply[0].done()]
         for reply in ready:
             self._replies.remove(reply)
-            future, then = reply
+            future, then, failed = reply
             error = future.exception()
             if error is None:
                 then(future.result())
             elif isinstance(error, Problem):
-                self.problem = error
+                self.problem = Problem(f"{failed} {error.message}", error.hint) if failed else error
             else:
                 raise error
             if time.perf_counter() > end:

@@ -9,7 +9,7 @@ from bpy.types import Operator
 
 from .. import session
 from ..connection.backend import READY
-from ..protocol.messages import CancelJob, DeleteJob
+from ..protocol.messages import CancelJob
 
 
 class JobOperator:
@@ -58,8 +58,7 @@ class MILO_OT_delete_job(JobOperator, Operator):
         return context.window_manager.invoke_confirm(self, event)
 
     def execute(self, context: bpy.types.Context) -> set[str]:
-        session.current().forget(self.job)
-        session.current().ask(DeleteJob(self.job), session.current().told)
+        session.current().job_list.delete(self.job)
         return {"FINISHED"}
 
 

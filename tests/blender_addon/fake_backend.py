@@ -135,6 +135,8 @@ class FakeBackend:
         return self.info(job) if job["revision"] > message.after else None
 
     def on_DeleteJob(self, job, message):
+        if job["name"] == "kept":
+            raise ProtocolError("not_ready", "Its finishing is under way.", "Cancel that first.")
         self.change(job, state="cancelled")
         return self.info(self.jobs.pop(job["job"]))
 

@@ -75,6 +75,26 @@ def test_a_second_reconstruction_waits_its_turn(session, photos):
     assert settings.job == "" and session.job == "" and "first" in bpy.data.objects
 
 
+def test_a_job_that_is_not_deleted_is_followed_on(session, photos):
+    kept = photos.rename(photos.with_name("kept"))   # this one the test backend does not delete
+    settings = choose(kept)
+    bpy.ops.milo.reconstruct()
+    assert session.wait(lambda now: now.refreshes, 30), session.trouble
+    job = session.job
+    bpy.ops.milo.delete_job(job=job)
+    assert session.job == settings.job == job         # nobody has answered yet
+    assert session.wait(lambda now: now.trouble, 10)
+    assert session.trouble.message == "The reconstruction was not deleted. Its finishing is under way."
+    assert session.trouble.hint == "Cancel that first."
+    assert session.wait(finished, 30) and session.job == settings.job == job
+
+    session.stop_backend()
+    assert session.wait(lambda now: now.backend.state == "stopped", 10)
+    session.job_list.delete(job)                               # the backend ends while the question is open
+    assert session.wait(lambda now: now.trouble, 10) and settings.job == job
+    assert session.trouble.message.startswith("The reconstruction was not deleted.")
+
+
 def test_a_waiting_job_is_cancelled_from_the_list(session, photos):
     choose(photos, live_mesh=False)
     bpy.ops.milo.reconstruct()
