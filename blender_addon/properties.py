@@ -53,7 +53,7 @@ class MILO_PG_scene(PropertyGroup):
     """The user's choices, and which job they led to."""
 
     source: EnumProperty(
-        name="Source", description="Where the photos and their cameras come from", items=SOURCES, default="FOLDER"
+        name="Source", description="Where the photos and their cameras come from", items=SOURCES, default="PHOTOS"
     )
     folder: StringProperty(
         name="Folder",

@@ -97,7 +97,7 @@ def find(button, column=LEFT):
             yield from move(region, column * (region.width - 20), y)
             if under_mouse() == button:
                 return
-        yield from move(region, 0.5 * region.width, 0.5 * region.height)
+        yield from move(region, 7, 0.5 * region.height)   # beside the lists, which would turn themselves
         up = page == PAGES - 1   # from the end to the beginning
         yield from xdotool("click", "--repeat", PAGE * PAGES if up else PAGE, "--delay", 4, 4 if up else 5)
         yield from wait(0.3)

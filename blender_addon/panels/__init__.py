@@ -3,12 +3,10 @@
 
 import bpy
 
-from . import advanced, backend, finish, jobs, main, menu, photos, preview, rig, splats, stored
+from . import advanced, backend, finish, jobs, main, menu, mesh, photos, preview, rig, splats, stored
 
-CLASSES = (
-    *(main.MILO_PT_main, *preview.CLASSES, *photos.CLASSES, *main.CLASSES[1:]),
-    *(cls for module in (splats, finish, stored, rig, jobs, backend, advanced, menu) for cls in module.CLASSES),
-)
+MODULES = (main, mesh, preview, photos, splats, finish, stored, rig, jobs, backend, advanced, menu)  # from the top
+CLASSES = tuple(cls for module in MODULES for cls in module.CLASSES)
 
 
 def register() -> None:

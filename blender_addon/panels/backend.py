@@ -68,6 +68,8 @@ class MILO_PT_backend(MiloPanel, Panel):
             if now.backend.server_version not in (now.backend.version, "development"):
                 draw_text(layout, context, iface_("This extension is version {}: install the same release of both if "
                                                   "something fails").format(now.backend.version), "ERROR")
+        if now.job_info is not None and now.job_info.note and now.job_state in session.ACTIVE:
+            draw_text(layout, context, now.job_info.note, "INFO")
         layout.operator("milo.show_log", icon="TEXT")
 
 

@@ -7,9 +7,8 @@ from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout
 
 from .. import session
-from ..scene import mesh_object
 from . import backend, frames, outlook, photos, words
-from .look import MiloPanel, draw_text, is_narrow, side_by_side
+from .look import MiloPanel, draw_text, side_by_side
 
 
 class MILO_PT_main(MiloPanel, Panel):
@@ -29,7 +28,7 @@ class MILO_PT_main(MiloPanel, Panel):
         if choices.source == "PHOTOS":
             photos.draw_source(column, context, now)
         elif choices.source == "FOLDER":
-            column.prop(choices, "folder", text="")
+            column.prop(choices, "folder", text="", placeholder="Folder of Photos and Cameras")
         else:
             frames.draw_cameras(column, context)
         column.prop(choices, "preset")
@@ -92,7 +91,7 @@ def draw_progress(layout: UILayout, context: Context, now: session.Session) -> N
         figures.append(iface_("loss {:.4f}").format(info.loss))
     if figures:
         draw_text(column, context, ", ".join(figures))
-    if info.note and now.job_state in session.ACTIVE:
+    if info.note and now.job_state in session.ACTIVE and not info.mesh_seq:  # later in the panel Backend
         draw_text(layout, context, info.note, "MEMORY")
     if now.waiting:
         draw_text(column, context, now.waiting, "INFO")
@@ -107,32 +106,4 @@ def draw_trouble(layout: UILayout, context: Context, now: session.Session) -> No
     draw_text(box, context, trouble.hint, "BLANK1")
 
 
-class MILO_PT_mesh(MiloPanel, Panel):
-    bl_idname = "MILO_PT_mesh"
-    bl_parent_id = "MILO_PT_main"
-    bl_label = "Mesh"
-
-    def draw(self, context: Context) -> None:
-        layout, choices = self.layout, context.scene.milo
-        layout.use_property_split = not is_narrow(context)
-        layout.use_property_decorate = False
-        layout.prop(choices, "live_mesh")
-        column = layout.column()
-        column.enabled = choices.live_mesh
-        column.prop(choices, "max_triangles")
-        column.prop(choices, "refresh_s")
-        obj = mesh_object.find(choices.job)
-        if obj is not None:
-            what = iface_("finished" if obj.milo.kind == "final" else obj.milo.kind)
-            count = words.count(obj.milo.triangles)
-            draw_text(layout, context, iface_("{}: {}, {} triangles").format(obj.name, what, count), "MESH_DATA")
-        if obj is not None and not obj.milo.frozen and mesh_object.slow_subdivisions(obj):
-            draw_text(layout, context, "Subdivision is slow on triangles, at every refresh", "INFO")
-            layout.operator("milo.fast_subdivision", icon="MOD_SUBSURF")
-        if obj is not None and obj.milo.frozen:
-            layout.operator("milo.freeze", text="Follow Again", icon="FILE_REFRESH").freeze = False
-        else:
-            layout.operator("milo.freeze", icon="FREEZE").freeze = True
-
-
-CLASSES = (MILO_PT_main, MILO_PT_mesh)
+CLASSES = (MILO_PT_main,)

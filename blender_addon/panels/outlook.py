@@ -17,8 +17,10 @@ def draw_outlook(layout: UILayout, context: Context, now: session.Session) -> No
         return
     now.outlook.show()
     expected, found = now.outlook.estimate, now.outlook.photos
-    if now.outlook.problem is not None:
-        draw_text(layout, context, now.outlook.problem.message, "ERROR", alert=True)
+    problem, told = now.outlook.problem, now.trouble
+    if problem is not None:
+        if told is None or told.message != problem.message:
+            draw_text(layout, context, problem.message, "ERROR", alert=True)
     elif found is not None and now.backend.state != READY:
         column = layout.column()
         column.active = False

@@ -23,9 +23,9 @@ def draw_source(layout: UILayout, context: Context, now: session.Session) -> Non
     column.enabled = not now.photos.busy
     column.row(align=True).prop(choices, "photo_kind", expand=True)
     if choices.photo_kind == "FOLDER":
-        column.prop(choices, "photo_folder", text="")
+        column.prop(choices, "photo_folder", text="", placeholder="Folder of Photos")
     else:
-        column.prop(choices, "video", text="")
+        column.prop(choices, "video", text="", placeholder="Video File")
         column.prop(choices, "video_frames")
     if now.photos.busy:
         row = layout.row(align=True)

@@ -14,6 +14,7 @@ class MILO_PT_splats(MiloPanel, Panel):
     bl_idname = "MILO_PT_splats"
     bl_parent_id = "MILO_PT_main"
     bl_label = "Splats"
+    bl_options = {"DEFAULT_CLOSED"}
 
     def draw(self, context: Context) -> None:
         layout, settings = self.layout, context.scene.milo_splats

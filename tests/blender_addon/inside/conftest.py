@@ -30,6 +30,7 @@ def session(milo, tmp_path):
     preferences = bpy.context.preferences.addons[MODULE].preferences
     preferences.backend_program = os.environ["MILO_PROGRAM"]
     preferences.backend_home = str(tmp_path / "home")
+    bpy.context.scene.milo.source = "FOLDER"
     bpy.context.scene.milo.refresh_s = 0.0    # the test backends train faster than anybody looks
     return milo("session").current()
 

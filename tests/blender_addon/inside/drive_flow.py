@@ -38,6 +38,7 @@ def visit():
     region.tag_redraw()
     yield from until(lambda: now.outlook.photos is not None)
     yield from hands.wait(3.5)   # until the panel looks for a backend again
+    yield from picture("flow-2-no-estimate-yet")
     yield from hands.press("milo.start_backend", hands.RIGHT)
     yield from until(lambda: now.outlook.estimate is not None)
     yield from picture("flow-2-estimate")

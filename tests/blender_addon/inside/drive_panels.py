@@ -15,7 +15,7 @@ def visit():
     from bl_ext.user_default.milo import panels
     for cls in (cls for cls in panels.CLASSES if hasattr(cls, "bl_parent_id")):   # open all but the long one
         bpy.utils.unregister_class(cls)
-        cls.bl_options = {"DEFAULT_CLOSED"} if cls.__name__ == "MILO_PT_mesh" else set()
+        cls.bl_options = {"DEFAULT_CLOSED"} if cls.__name__ == "MILO_PT_preview" else set()
         bpy.utils.register_class(cls)
     yield from hands.open_tab()
     choices = bpy.context.scene.milo
