@@ -16,8 +16,7 @@ from . import live_view, session
 from .connection.backend import READY, STARTING
 from .connection.client import Client
 from .connection.drawing import Question, Sent, draw
-from .connection.problems import NoBackend, Problem
-from .connection.upload import Cancelled
+from .connection.problems import Cancelled, NoBackend, Problem
 from .protocol.messages import Picture
 from .scene.cameras import CameraError
 from .scene.composite import ENGINE, camera_at, needed

@@ -10,6 +10,7 @@ import json
 import shutil
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,6 @@ from .connection.backend import READY
 from .connection.download import Download
 from .connection.problems import Problem
 from .connection.watch import ENDED, Watch
-from .protocol import ProtocolError
 from .protocol.messages import CancelJob, DeleteJob, Files, JobInfo, ListFiles, SceneOfJob, StartJob
 from .scene import asset, carry, mesh_object
 
@@ -80,7 +80,7 @@ class FinishWork:
         if not self.busy:
             return None
         if self.download:
-            return "Fetching the asset", self.download.fetched / max(1, self.download.total)
+            return "Fetching the asset", self.download.fraction
         info = self.info
         if info is None or info.state == "queued":
             return "Waiting", 0.0
@@ -183,22 +183,13 @@ class FinishWork:
         self._folder = preferences.local_home() / "finished" / job
         paths = [file.path for file in files.files if file.path.endswith(WANTED) and file.path.count("/") == 1]
         wanted = {path: self._folder / Path(path).name for path in paths}
-        self.download = Download(self.session.backend.client, job, wanted)
+        self.download = Download(self.session.backend.client, job, wanted, partial(read_asset, self._folder))
 
     def _arrived(self) -> None:
         download, self.download = self.download, None
         self.problem = download.problem
-        if not download.complete:
-            self._end()
-            return
-        try:
-            self.report = json.loads((self._folder / "finish.json").read_text("utf-8"))
-            names = [level["name"] for level in self.report["levels"]]
-            self._levels = [asset.Level.read(self._folder, name, number) for number, name in enumerate(names)]
-        except ProtocolError as error:
-            self.problem = Problem(error.message, error.hint)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self.problem = Problem(f"The finished asset cannot be read: {error}.", "Finish it again.")
+        if download.complete:
+            self.report, self._levels = download.result
         if not self._levels:
             self._end()
 
@@ -247,3 +238,13 @@ class FinishWork:
         if scene is not None and scene.milo_finish.job and self.session.backend.state == READY:
             self.session.backend.client.request(DeleteJob(scene.milo_finish.job))
             scene.milo_finish.job = ""
+
+
+def read_asset(folder: Path) -> tuple[dict, list[asset.Level]]:
+    """What lies in a folder: the figures, and each level. Raises Problem, ProtocolError: it cannot be read."""
+    try:
+        report = json.loads((folder / "finish.json").read_text("utf-8"))
+        names = [level["name"] for level in report["levels"]]
+        return report, [asset.Level.read(folder, name, number) for number, name in enumerate(names)]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise Problem(f"The finished asset cannot be read: {error}.", "Finish it again.") from error

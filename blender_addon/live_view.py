@@ -20,7 +20,6 @@ from bpy.types import Context, Depsgraph, Scene
 from . import session
 from .connection.backend import READY
 from .connection.drawing import Drawing, Question, Sent
-from .protocol.messages import Nothing
 from .protocol.surfaces import Pose, Surface
 from .scene.composite import ENGINE
 from .scene.splat_draw import Texture, texels_of
@@ -158,9 +157,9 @@ class LiveView:
         drawing, self._drawing = self._drawing, None
         if drawing.problem is not None:
             return self._fail(" ".join(filter(None, [drawing.problem.message, drawing.problem.hint])))
-        if isinstance(drawing.picture, Nothing):
+        if drawing.result is None:
             return False
-        self._texels, self.shown, self.problem = drawing.prepared, self._drawing_of, ""
+        self._texels, self.shown, self.problem = drawing.result, self._drawing_of, ""
         self.pictures += 1
         if self.shown[2] == 1.0:
             self.latency = time.monotonic() - self._asked_at

@@ -15,7 +15,8 @@ import bpy
 from . import options
 from .connection import photo_size
 from .connection.backend import READY
-from .connection.photo_size import PhotoCount, Photos
+from .connection.errand import Errand
+from .connection.photo_size import Photos
 from .connection.problems import Problem, Refused
 from .protocol.outlook import Estimate, EstimateJob
 from .scene import cameras, cloud, solved
@@ -43,7 +44,7 @@ class Outlook:
         self._shown = False
         self._photos_key: tuple = ()
         self._key: tuple = ()
-        self._count: PhotoCount | None = None
+        self._count: Errand | None = None
         self._asked: Future | None = None
         self._not_before = 0.0
 
@@ -55,7 +56,7 @@ class Outlook:
         """Take a step. Returns whether more is to be expected."""
         if self._count is not None and self._count.done:
             done, self._count = self._count, None
-            self.photos, self.problem = done.found, done.problem
+            self.photos, self.problem = done.result, done.problem
         if self._asked is not None and self._asked.done():
             answer, self._asked = self._asked, None
             self._take(answer)
@@ -72,7 +73,7 @@ class Outlook:
             if key and key[0] == "size":
                 self.photos = Photos(*key[1:4])
             elif key:
-                self._shown, self._count = True, PhotoCount(finder(key))
+                self._shown, self._count = True, Errand("photos", partial(photo_size.count, finder(key)))
         choices, backend = scene.milo, self.session.backend
         runs = sum(job.state == "finished" for job in self.session.job_list.jobs)  # each teaches the backend something
         key = (self.photos, choices.preset, choices.overrides, id(backend.client), runs)
@@ -123,7 +124,7 @@ def photos_key(scene: bpy.types.Scene) -> tuple:
 
 
 def finder(key: tuple) -> partial:
-    """What a PhotoCount does to find the photos of a key."""
+    """What finds the photos of a key."""
     folder = Path(key[1])
     if key[0] == "files":
         return partial(_repeated, folder, key[2])

@@ -40,10 +40,11 @@ class PairWork:
         if self._attempt is not None and self._attempt.done:
             done, self._attempt = self._attempt, None
             self.session.problem = done.problem
-            if done.endpoint is not None:
-                mine, name = preferences.get(), self._free_name(self._name or done.name)
+            if done.result is not None:
+                endpoint, computer = done.result
+                mine, name = preferences.get(), self._free_name(self._name or computer)
                 chosen = mine.chosen
-                save_remote(preferences.saved_home(name), done.endpoint)
+                save_remote(preferences.saved_home(name), endpoint)
                 preferences.save(name)
                 if self.session.backend.state != STOPPED:
                     mine.chosen = chosen

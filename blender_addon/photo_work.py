@@ -76,7 +76,7 @@ class PhotoWork:
         if self.starting:
             return self.starting.stage, self.starting.fraction
         if self.download:
-            return "Fetching photos", self.download.fetched / max(1, self.download.total)
+            return "Fetching photos", self.download.fraction
         if not self.busy or self.info is None:
             return ("starting", 0.0) if self.busy else None
         return self.info.stage, self.info.iteration / self.info.iterations if self.info.iterations else 0.0
@@ -137,9 +137,9 @@ class PhotoWork:
             done, self.starting = self.starting, None
             self.problem = done.problem
             scene = bpy.data.scenes.get(self._scene_name)
-            if done.info and scene is not None:
-                scene.milo.photo_job, scene.milo.backend_home = done.info.job, str(self.session.backend.home)
-                self._watch(done.info.job)
+            if done.result and scene is not None:
+                scene.milo.photo_job, scene.milo.backend_home = done.result.job, str(self.session.backend.home)
+                self._watch(done.result.job)
         if self.watch:
             if self.session.backend.state == READY and self.watch.client is not self.session.backend.client:
                 self._watch(self.watch.job)

@@ -295,10 +295,11 @@ class Session:
         done, self.starting = self.starting, None
         self.problem = done.problem
         scene = bpy.data.scenes.get(self._scene_name)
-        if done.info and scene:
-            scene.milo.job = done.info.job
+        info: JobInfo | None = done.result
+        if info and scene:
+            scene.milo.job = info.job
             scene.milo.backend_home = str(self.backend.home)
-            self.follow(done.info.job, done.info)
+            self.follow(info.job, info)
 
     def ask(self, message: Any, then: Callable[[Any], None], failed: str = "") -> Future:
         """Send a request; `then` gets the reply in a later poll, a refusal becomes the problem, after `failed`."""

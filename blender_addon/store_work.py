@@ -1,19 +1,23 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Splats from the backend to a folder beside the .blend, and back to a backend that has them no more.
+"""Splats from the backend to a folder beside the .blend, into the .blend, and back to a backend that has them no more.
 
-One per session, on Blender's main thread; the session's poll calls `step`.
+One per session, on Blender's main thread; the session's poll calls `step`. Files are read and written on other threads.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import bpy
 
+from . import splat_files
 from .connection.download import Download
+from .connection.errand import Errand
 from .connection.problems import Problem
 from .connection.restore import Restore
 from .protocol.messages import Files
@@ -36,56 +40,78 @@ class StoreWork:
 
     def __init__(self, session: Session):
         self.session = session
-        self.download: Download | None = None
-        self.restore: Restore | None = None
         self.problem: Problem | None = None
         self.saved = self.restored = 0
         self._asked: Future | None = None
+        self._errand: Errand | None = None
+        self._said = ""  # what the errand is
+        self._then: Callable[[Any], None] | None = None  # what to do with its result
         self._scene_name = self._job = ""
         self._folder = Path()
 
     @property
     def busy(self) -> bool:
         """Whether something is under way."""
-        return self._asked is not None or self.download is not None or self.restore is not None
+        return self._asked is not None or self._errand is not None
 
     @property
     def progress(self) -> tuple[str, float] | None:
         """(what it does, share of it done), None while nothing is under way."""
-        if self.restore:
-            return "Sending splats", self.restore.fraction
-        if self.download:
-            return "Fetching splats", self.download.fetched / max(1, self.download.total)
-        return ("Packing splats", 0.0) if self._asked is not None else None
+        if self._errand:
+            return self._said, self._errand.fraction
+        return ("Preparing splats", 0.0) if self._asked is not None else None
+
+    # -- what operators do ---------------------------------------------------------------------------------------------
 
     def save(self, scene: bpy.types.Scene, kind: str, folder: Path) -> None:
         """Fetch the splats of a scene's reconstruction as "spz" or "ply"."""
-        self.problem = None
-        self._scene_name, self._job, self._folder = scene.name, scene.milo.job, folder
+        self._about(scene)
+        self._folder = folder
         self._asked = self.session.backend.client.request(SplatFiles(self._job, kind), PREPARE_S)
 
+    def pack(self, scene: bpy.types.Scene, title: str) -> None:
+        """Put the saved splats into the .blend."""
+        self._about(scene)
+        folder = stored_splats.folder_of(self._entry)
+
+        def packed(data: bytes) -> None:
+            stored_splats.put_in(self._entry, title, data)
+            note_change("Pack Splats")
+        self._go("Packing splats", Errand("packing", partial(splat_files.pack, folder)), packed)
+
+    def unpack(self, scene: bpy.types.Scene, folder: Path) -> None:
+        """Write the packed splats into a folder, and take them out of the .blend."""
+        self._about(scene)
+        packed = bytes(self._entry.packed[stored_splats.ZIP])
+
+        def unpacked(_none: None) -> None:
+            stored_splats.take_out(self._entry, folder)
+            note_change("Unpack Splats")
+        self._go("Unpacking splats", Errand("unpacking", partial(splat_files.unpack, packed, folder)), unpacked)
+
     def give_back(self, scene: bpy.types.Scene, name: str) -> None:
-        """Send stored splats to the backend, which is started where needed. Raises Problem, StoredError."""
-        self.problem, self._scene_name, self._job = None, scene.name, scene.milo.job
-        files = stored_splats.sources(stored_splats.entry(scene, self._job))
+        """Send stored splats to the backend, which is started where needed. Raises Problem."""
+        self._about(scene)
+        read = partial(splat_files.files_of, stored_splats.held(self._entry))
 
         def begin() -> None:
-            self.restore = Restore(self.session.backend.client, self._job, name, files)
+            restore = Restore(self.session.backend.client, self._job, name, read)
+            self._go("Sending splats", restore, lambda _info: self._follow())
 
         self.session.when_ready(begin)
 
     def forget(self) -> None:
         """For another .blend: end what is under way."""
-        for thread in (self.download, self.restore):
-            if thread:
-                thread.cancel()
-        self.download, self.restore, self.problem, self._asked = None, None, None, None
+        if self._errand:
+            self._errand.cancel()
+        self._errand, self._then, self.problem, self._asked = None, None, None, None
 
     def close(self) -> None:
-        for thread in (self.download, self.restore):
-            if thread:
-                thread.cancel()
-                thread.join(5.0)
+        if self._errand:
+            self._errand.cancel()
+            self._errand.join(5.0)
+
+    # -- the poll ------------------------------------------------------------------------------------------------------
 
     def step(self) -> bool:
         """Take a step. Returns whether more is to be expected."""
@@ -98,49 +124,46 @@ class StoreWork:
                 self.problem = error
             else:
                 raise error
-        if self.download and self.download.done:
-            done, self.download = self.download, None
+        if self._errand and self._errand.done:
+            done, self._errand = self._errand, None
             self.problem = done.problem
-            if done.complete:
-                try:
-                    self._arrived()
-                except OSError as error:
-                    self.problem = Problem(
-                        f"The splats cannot be put into {self._folder}: {error.strerror}.",
-                        "They wait beside it. Make room, or let the folder be written to, and save them again.",
-                    )
-        if self.restore and self.restore.done:
-            done, self.restore = self.restore, None
-            self.problem = done.problem
-            if done.info:
-                self.restored += 1
-                self._follow()
+            if done.complete and self._scene is not None:
+                self._then(done.result)
         return self.busy
 
     @property
-    def _partial(self) -> Path:
-        """Where files are until all of them are there: those of an earlier time stay until then."""
-        return self._folder.with_name(f".{self._folder.name}.part")
+    def _scene(self) -> bpy.types.Scene | None:
+        return bpy.data.scenes.get(self._scene_name)
+
+    @property
+    def _entry(self) -> bpy.types.PropertyGroup:
+        return stored_splats.entry(self._scene, self._job)
+
+    def _about(self, scene: bpy.types.Scene) -> None:
+        self.problem, self._scene_name, self._job = None, scene.name, scene.milo.job
+
+    def _go(self, said: str, errand: Errand, then: Callable[[Any], None]) -> None:
+        self._said, self._errand, self._then = said, errand, then
 
     def _fetch(self, files: Files) -> None:
-        shutil.rmtree(self._partial, ignore_errors=True)
+        part = splat_files.part_of(self._folder)
+        shutil.rmtree(part, ignore_errors=True)
         names = {file.path: Path(file.path).name for file in files.files}
-        wanted = {path: self._partial / name for path, name in names.items() if name in STORED}
-        self.download = Download(self.session.backend.client, self._job, wanted)
+        wanted = {path: part / name for path, name in names.items() if name in STORED}
+        place = partial(splat_files.put_in_place, self._folder)
+        self._go("Fetching splats", Download(self.session.backend.client, self._job, wanted, place), self._fetched)
 
-    def _arrived(self) -> None:
-        self._folder.mkdir(exist_ok=True)
-        for name in STORED:
-            (self._folder / name).unlink(missing_ok=True)
-        for path in self._partial.iterdir():
-            path.replace(self._folder / path.name)
-        self._partial.rmdir()
-        scene = bpy.data.scenes.get(self._scene_name)
-        if scene is not None:
-            stored_splats.refer(stored_splats.entry(scene, self._job), self._folder)
-            self.saved += 1
+    def _fetched(self, _none: None) -> None:
+        stored_splats.refer(self._entry, self._folder)
+        self.saved += 1
+        note_change("Save Splats")
 
     def _follow(self) -> None:
-        scene = bpy.data.scenes.get(self._scene_name)
-        if scene is not None and scene.milo.job == self._job:
-            self.session.show(scene, self._job)
+        self.restored += 1
+        if self._scene.milo.job == self._job:
+            self.session.show(self._scene, self._job)
+
+
+def note_change(what: str) -> None:
+    """The .blend is other than its file: Blender asks before it is closed."""
+    bpy.ops.ed.undo_push(message=what)

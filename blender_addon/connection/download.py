@@ -3,65 +3,46 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ..protocol.messages import GetFile
 from .client import Client
-from .problems import Problem
+from .errand import Errand
+from .problems import Cancelled, Problem
 
 TIMEOUT_S = 60.0
 
 
-class Download:
+class Download(Errand):
     """Files on their way.
 
     Attributes, written by its thread:
-        fetched: files that are here; total: files in all.
-        problem: why it failed, or None.
+        fraction: of the files that are here.
+        result: what was read of them; problem: why it failed, or None.
     """
 
-    def __init__(self, client: Client, job: str, files: Mapping[str, Path]):
+    def __init__(self, client: Client, job: str, files: Mapping[str, Path], read: Callable[[], Any] | None = None):
+        """read: what to do with the files once all of them are here, on the same thread."""
         self.client, self.job, self.files = client, job, dict(files)
-        self.fetched, self.total = 0, len(self.files)
-        self.problem: Problem | None = None
-        self._cancelled = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="milo download", daemon=True)
-        self._thread.start()
+        self.read = read
+        super().__init__("download", self._download)
 
-    @property
-    def done(self) -> bool:
-        return not self._thread.is_alive()
-
-    @property
-    def complete(self) -> bool:
-        return self.done and self.fetched == self.total
-
-    def cancel(self) -> None:
-        self._cancelled.set()
-
-    def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
+    def _download(self) -> Any:
         try:
-            for path, target in self.files.items():
+            for number, (path, target) in enumerate(self.files.items(), 1):
                 if not target.is_file():
                     self._fetch(path, target)
-                if self._cancelled.is_set():  # the last file may be cut off: nothing is complete then
-                    return
-                self.fetched += 1
-        except Problem as problem:
-            self.problem = problem
+                if self.cancelled.is_set():
+                    raise Cancelled
+                self.fraction = number / len(self.files)
         except OSError as error:
-            self.problem = Problem(
+            raise Problem(
                 f"{error.filename or 'A file'} cannot be written: {error.strerror}.", "Free space, or choose another "
                 "work folder in the preferences."
-            )
-        except Exception as error:  # a defect: say so in the panel, and keep the traceback for the console
-            self.problem = Problem(f"{type(error).__name__}: {error}", "This is a defect: please report it.")
-            raise
+            ) from error
+        return self.read() if self.read else None
 
     def _fetch(self, path: str, target: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -69,8 +50,8 @@ class Download:
         with part.open("wb") as file:
             size = 1
             while file.tell() < size:
-                if self._cancelled.is_set():
-                    return
+                if self.cancelled.is_set():
+                    raise Cancelled
                 chunk = self.client.request(GetFile(self.job, path, file.tell()), TIMEOUT_S).result()
                 if not len(chunk.data) and chunk.size > file.tell():
                     raise Problem(f"{path} ends too early at the backend.", "Try again.")

@@ -14,8 +14,9 @@ import numpy as np
 from ..protocol.messages import Nothing, Picture, RenderSplats
 from ..protocol.surfaces import Pose, Surface
 from .client import Client
-from .problems import Problem, Refused
-from .upload import Blob, Cancelled, send_blobs
+from .errand import Errand
+from .problems import Cancelled, Refused
+from .upload import Blob, send_blobs
 
 PICTURE_TIMEOUT_S = 300.0
 LOOK_S = 0.05  # how often a wait looks whether it was cancelled
@@ -64,36 +65,21 @@ def draw(client: Client, question: Question, sent: Sent, cancelled: threading.Ev
     return picture
 
 
-class Drawing:
+class Drawing(Errand):
     """A picture on its way, on a thread of its own, for the main thread to look at.
 
     Attributes, written by its thread:
-        done: whether it has ended.
-        picture: what came, or None; prepared: what `prepare` has made of it.
+        result: what `prepare` has made of the picture that came; None if a newer question was answered instead.
         problem: why nothing came, or None.
     """
 
     def __init__(self, client: Client, question: Question, sent: Sent, prepare: Callable[[Picture], Any]):
-        self.question = question
-        self.done = False
-        self.picture: Picture | Nothing | None = None
-        self.prepared: Any = None
-        self.problem: Problem | None = None
-        self._client, self._sent, self._prepare = client, sent, prepare
-        threading.Thread(target=self._run, name="milo drawing", daemon=True).start()
+        self._client, self._question, self._sent, self._prepare = client, question, sent, prepare
+        super().__init__("drawing", self._draw)
 
-    def _run(self) -> None:
-        try:
-            self.picture = draw(self._client, self.question, self._sent, threading.Event())
-            if isinstance(self.picture, Picture):
-                self.prepared = self._prepare(self.picture)
-        except Problem as problem:
-            self.problem = problem
-        except Exception as error:  # a defect in here: the view must not wait for ever
-            self.problem = Problem(f"The splats could not be drawn: {type(error).__name__}: {error}")
-            raise
-        finally:
-            self.done = True
+    def _draw(self) -> Any:
+        picture = draw(self._client, self._question, self._sent, self.cancelled)
+        return self._prepare(picture) if isinstance(picture, Picture) else None
 
 
 def _ask(client: Client, question: Question, with_pose: bool) -> Future:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from ..protocol import ProtocolError
 from ..protocol.messages import JobInfo, SceneCamera, SceneCameras, SceneFiles, StartJob
 from .client import Client
-from .problems import Problem
-from .upload import Blob, Cancelled, blob_of, folder_scene, photo_scene, send_blobs
+from .errand import Errand
+from .upload import Blob, blob_of, folder_scene, photo_scene, send_blobs
 
 
 @dataclass(frozen=True)
@@ -37,68 +35,42 @@ class Reconstruction:
     task: str = "reconstruct"
 
 
-class JobStart:
+class JobStart(Errand):
     """A job on its way.
 
     Attributes, written by its thread:
         stage: what it does now, for the panel.
-        fraction: of the bytes at the backend, 0..1.
-        info: the started job, or None.
-        problem: why it failed, or None. Neither info nor problem at the end: cancelled.
+        fraction: of the bytes at the backend.
+        result: the JobInfo of the started job, or None; problem: why it failed, or None. Neither: cancelled.
     """
 
     def __init__(self, client: Client, wanted: Reconstruction):
         self.client = client
         self.wanted = wanted
         self.stage = "Reading photos"
-        self.fraction = 0.0
-        self.info: JobInfo | None = None
-        self.problem: Problem | None = None
-        self._cancelled = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="milo job start", daemon=True)
-        self._thread.start()
+        super().__init__("job start", self._start)
 
-    @property
-    def done(self) -> bool:
-        return not self._thread.is_alive()
-
-    def cancel(self) -> None:
-        self._cancelled.set()
-
-    def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        try:
-            scene, blobs = self._scene()
-            self.stage = "Sending photos"
-            send_blobs(self.client, blobs, self._progress, self._cancelled)
-            self.stage = "Starting"
-            wanted = self.wanted
-            question = StartJob(
-                wanted.name, scene, wanted.preset, wanted.settings, wanted.task, wanted.points, wanted.colors
-            )
-            self.info = self.client.request(question, timeout_s=60.0).result()
-        except Cancelled:
-            pass
-        except Problem as problem:
-            self.problem = problem
-        except ProtocolError as error:
-            self.problem = Problem(error.message, error.hint)
-        except Exception as error:  # a defect: say so in the panel, and keep the traceback for the console
-            self.problem = Problem(f"{type(error).__name__}: {error}", "This is a defect: please report it.")
-            raise
+    def _start(self) -> JobInfo:
+        scene, blobs = self._scene()
+        self.stage = "Sending photos"
+        send_blobs(self.client, blobs, self._progress, self.cancelled)
+        self.stage = "Starting"
+        wanted = self.wanted
+        question = StartJob(
+            wanted.name, scene, wanted.preset, wanted.settings, wanted.task, wanted.points, wanted.colors
+        )
+        return self.client.request(question, timeout_s=60.0).result()
 
     def _scene(self) -> tuple[SceneFiles | SceneCameras, list[Blob]]:
         if self.wanted.task != "reconstruct":
-            return photo_scene(self.wanted.folder, self._cancelled)
+            return photo_scene(self.wanted.folder, self.cancelled)
         if self.wanted.folder is not None:
-            return folder_scene(self.wanted.folder, self._cancelled)
+            return folder_scene(self.wanted.folder, self.cancelled)
         cameras, blobs = [], []
         for camera in self.wanted.cameras:
-            blob = blob_of(camera.source, self._cancelled)
+            blob = blob_of(camera.source, self.cancelled)
             K, viewmat = tuple(camera.K.ravel().tolist()), tuple(camera.viewmat.ravel().tolist())
-            mask = blob_of(camera.mask, self._cancelled) if camera.mask else None
+            mask = blob_of(camera.mask, self.cancelled) if camera.mask else None
             cameras.append(
                 SceneCamera(
                     camera.name, blob.hash, camera.width, camera.height, K, viewmat, mask.hash if mask else ""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import platform
 import re
-import threading
 
 import zmq
 from zmq.utils import z85
@@ -16,18 +15,18 @@ from zmq.utils import z85
 from ..protocol.pairing import Pair, PairingCode, read_code
 from .client import Client
 from .endpoint import Endpoint, is_loopback
+from .errand import Errand
 from .problems import NoBackend, Problem, WrongKey
 
 PATIENCE_S = 15.0
 ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 
 
-class Pairing:
+class Pairing(Errand):
     """An attempt to pair.
 
     Attributes, written by its thread:
-        endpoint: how to connect from now on, or None.
-        name: of the backend's computer.
+        result: (how to connect from now on, the name of the backend's computer), or None.
         problem: why it failed, or None while it goes on.
     """
 
@@ -55,36 +54,22 @@ class Pairing:
                 f"{self.address} is another computer, and Blender is not allowed to go online.",
                 "Allow Online Access in Preferences > System > Network.",
             )
-        self.endpoint: Endpoint | None = None
-        self.name = ""
-        self.problem: Problem | None = None
-        self._thread = threading.Thread(target=self._run, args=(code, version), name="milo pairing", daemon=True)
-        self._thread.start()
+        super().__init__("pairing", lambda: self._pair(code, version))
 
-    @property
-    def done(self) -> bool:
-        return not self._thread.is_alive()
-
-    def _run(self, code: PairingCode, version: str) -> None:
+    def _pair(self, code: PairingCode, version: str) -> tuple[Endpoint, str]:
         address, server_key = f"tcp://{self.address}", z85.encode(code.server_key).decode()
         mine = [key.decode() for key in zmq.curve_keypair()]
         once = z85.encode(code.client_secret)
         client = Client(Endpoint(address, server_key, zmq.curve_public(once).decode(), once.decode(), 0, ""), version)
         try:
             paired = client.request(Pair(mine[0], platform.node()[:200]), PATIENCE_S).result()
-            self.name = paired.name
-            self.endpoint = Endpoint(address, server_key, *mine, pid=0, version=version, remote=True)
+            return Endpoint(address, server_key, *mine, pid=0, version=version, remote=True), paired.name
         except WrongKey:
-            self.problem = Problem(
+            raise Problem(
                 f"The backend at {self.address} does not know this pairing code.",
                 "A code is good for one backend, until that ends: on its computer, `milo pair` prints a new one.",
-            )
+            ) from None
         except NoBackend as nobody:
-            self.problem = Problem(nobody.message, "Is it running, and its port open in the firewall?")
-        except Problem as problem:
-            self.problem = problem
-        except Exception as error:  # a defect: say so in the panel, and keep the traceback for the console
-            self.problem = Problem(f"{type(error).__name__}: {error}", "This is a defect: please report it.")
-            raise
+            raise Problem(nobody.message, "Is it running, and its port open in the firewall?") from None
         finally:
             client.close()

@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How many photos there are and how large, by a look at the first bytes of some; on a thread of its own."""
+"""How many photos there are and how large, by a look at the first bytes of some."""
 
 from __future__ import annotations
 
 import struct
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,31 +25,12 @@ class Photos:
     height: int
 
 
-class PhotoCount:
-    """A look at photos.
-
-    Attributes, written by its thread:
-        found: the answer, or None.
-        problem: why there is none, or None.
-    """
-
-    def __init__(self, find: Callable[[], Sequence[Path]]):
-        self.found: Photos | None = None
-        self.problem: Problem | None = None
-        self._thread = threading.Thread(target=self._run, args=(find,), name="milo photos", daemon=True)
-        self._thread.start()
-
-    @property
-    def done(self) -> bool:
-        return not self._thread.is_alive()
-
-    def _run(self, find: Callable[[], Sequence[Path]]) -> None:
-        try:
-            self.found = look_at(find())
-        except Problem as problem:
-            self.problem = problem
-        except OSError as error:
-            self.problem = Problem(f"{error.filename or 'A photo'} cannot be read: {error.strerror}.")
+def count(find: Callable[[], Sequence[Path]]) -> Photos:
+    """Look at the photos that `find` gives. Raises Problem."""
+    try:
+        return look_at(find())
+    except OSError as error:
+        raise Problem(f"{error.filename or 'A photo'} cannot be read: {error.strerror}.") from error
 
 
 def of_scene(folder: Path) -> list[Path]:

@@ -2,6 +2,10 @@
 """What can go wrong between Blender and a backend, each with a sentence for the panel and a hint."""
 
 
+class Cancelled(Exception):
+    """The user gave up while something was under way."""
+
+
 class Problem(Exception):
     """`message` says what happened, `hint` what to do (or "")."""
 

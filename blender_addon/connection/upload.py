@@ -19,7 +19,7 @@ import numpy as np
 from ..protocol.limits import MAX_CHUNK_BYTES, MAX_HASHES
 from ..protocol.messages import HaveBlobs, PutBlob, SceneFile, SceneFiles
 from .client import Client
-from .problems import Problem
+from .problems import Cancelled, Problem
 
 VIDEOS = {".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".3gp"}
 PHOTOS = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
@@ -29,10 +29,6 @@ OTHERS = {"test.txt", "cameras.json", "points.npy"}
 SMALLER_COPIES = re.compile(r"images_\d+")  # of the photos in images/, as benchmark scenes carry them
 READ_BYTES = 1 << 20
 PUT_TIMEOUT_S = 120.0
-
-
-class Cancelled(Exception):
-    """The user gave up while photos were being read or sent."""
 
 
 @dataclass(frozen=True)

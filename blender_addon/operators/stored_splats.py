@@ -6,7 +6,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import bpy
-from bpy.app.translations import pgettext_rpt as rpt_
 from bpy.props import EnumProperty
 from bpy.types import Operator
 
@@ -41,7 +40,7 @@ class StoredOperator:
         if not context.scene.milo.job:
             why_not = "This scene has no reconstruction yet"
         elif session.current().storing.busy:
-            why_not = "Splats are being sent or fetched"
+            why_not = "Splats are being saved, packed or sent"
         else:
             why_not = cls.blocked_by(context)
         if why_not:
@@ -53,9 +52,6 @@ class StoredOperator:
             self.work(context)
         except Problem as problem:
             self.report({"ERROR"}, f"{problem.message} {problem.hint}")
-            return {"CANCELLED"}
-        except (stored_splats.StoredError, OSError) as error:
-            self.report({"ERROR"}, str(error))
             return {"CANCELLED"}
         return {"FINISHED"}
 
@@ -90,9 +86,7 @@ class MILO_OT_pack_splats(StoredOperator, Operator):
         return "" if stored and stored_splats.folder_of(stored) else "Save the splats first"
 
     def work(self, context: bpy.types.Context) -> None:
-        stored = stored_splats.find(context.scene, context.scene.milo.job)
-        size = stored_splats.pack(stored, title(context.scene))
-        self.report({"INFO"}, rpt_("Packed {:.1f} MB").format(size / 1e6))
+        session.current().storing.pack(context.scene, title(context.scene))
 
 
 class MILO_OT_unpack_splats(StoredOperator, Operator):
@@ -109,8 +103,7 @@ class MILO_OT_unpack_splats(StoredOperator, Operator):
         return "" if bpy.data.filepath else "Save the .blend first: the splats lie beside it"
 
     def work(self, context: bpy.types.Context) -> None:
-        stored = stored_splats.find(context.scene, context.scene.milo.job)
-        stored_splats.unpack(stored, folder_of(context.scene))
+        session.current().storing.unpack(context.scene, folder_of(context.scene))
 
 
 class MILO_OT_restore_splats(StoredOperator, Operator):

@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import time
-from types import SimpleNamespace
 
 import bpy
 import numpy as np
@@ -278,7 +277,8 @@ def test_what_no_backend_of_ours_makes(milo, tmp_path, name, png):
 
     now = milo("session").current().finishing
     now._scene_name, now._source, now._folder = bpy.context.scene.name, "20260101-000000-abcdef", folder
-    now.download = SimpleNamespace(done=True, complete=True, problem=None, cancel=lambda: None)
+    now.download = milo("connection.download").Download(None, "", {}, lambda: milo("finish_work").read_asset(folder))
+    now.download.join(10)
     now.step(time.perf_counter() + 1.0)
     assert "cannot be read" in now.problem.message and not now.busy
     assert not [obj for obj in bpy.data.objects if obj.milo_asset.job] and not folder.exists()
