@@ -11,7 +11,7 @@ from bpy.app.handlers import persistent
 
 from . import session
 from .connection.problems import Problem
-from .scene import mesh_object
+from .scene import mesh_object, paths
 
 BUSY_S, IDLE_S = 0.1, 0.5
 COPIES_S = 2.0  # from one look for copies to the next
@@ -94,8 +94,15 @@ def on_load(_path: object) -> None:
 
 
 @persistent
-def on_save(_path: object) -> None:
+def on_save(path: str) -> None:
     mesh_object.let_go_of_copies()
+    paths.rebase(bpy.data.filepath, path)
+
+
+@persistent
+def on_saved(path: str) -> None:
+    """Also if that failed. A copy was saved: the .blend is where it was."""
+    paths.rebase(path, bpy.data.filepath)
 
 
 @persistent
@@ -115,6 +122,8 @@ def on_change(scene: bpy.types.Scene, depsgraph: bpy.types.Depsgraph) -> None:
 
 def register() -> None:
     bpy.app.handlers.save_pre.append(on_save)
+    bpy.app.handlers.save_post.append(on_saved)
+    bpy.app.handlers.save_post_fail.append(on_saved)
     bpy.app.handlers.depsgraph_update_post.append(on_change)
     bpy.app.handlers.undo_post.append(on_undo)
     bpy.app.handlers.redo_post.append(on_undo)
@@ -130,4 +139,6 @@ def unregister() -> None:
     bpy.app.handlers.redo_post.remove(on_undo)
     bpy.app.handlers.undo_post.remove(on_undo)
     bpy.app.handlers.depsgraph_update_post.remove(on_change)
+    bpy.app.handlers.save_post_fail.remove(on_saved)
+    bpy.app.handlers.save_post.remove(on_saved)
     bpy.app.handlers.save_pre.remove(on_save)

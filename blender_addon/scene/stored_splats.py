@@ -13,6 +13,7 @@ from pathlib import Path
 import bpy
 
 from ..splat_files import files_in
+from . import paths
 
 ZIP = "milo_splats"  # custom property of the text
 
@@ -70,4 +71,4 @@ def take_out(stored: bpy.types.PropertyGroup, folder: Path) -> None:
 
 def refer(stored: bpy.types.PropertyGroup, folder: Path) -> None:
     """Note where the files are, relative to the .blend."""
-    stored.folder = bpy.path.relpath(str(folder))
+    stored.folder = paths.relative(str(folder))

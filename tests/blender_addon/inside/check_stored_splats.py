@@ -103,6 +103,33 @@ def test_saved_packed_and_given_to_another_backend(session, milo, tmp_path):
     assert not bpy.ops.milo.unpack_splats.poll() and bpy.ops.milo.pack_splats.poll()
 
 
+def test_a_blend_saved_elsewhere_finds_its_splats(session, tmp_path):
+    save(session, "spz")
+    folder, blend, milo = tmp_path / "thing_splats" / "suzanne", tmp_path / "thing.blend", bpy.context.scene.milo
+    milo.photo_folder, milo.video = "//photos", "//walk.mp4"
+    (tmp_path / "elsewhere").mkdir()
+
+    def same():
+        return module().folder_of(stored()).samefile(folder) and {
+            os.path.normpath(bpy.path.abspath(path)) for path in (milo.photo_folder, milo.video)} == {
+            str(tmp_path / "photos"), str(tmp_path / "walk.mp4")}
+    bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "elsewhere" / "a copy.blend"), copy=True)
+    assert bpy.data.filepath == str(blend) and stored().folder == "//thing_splats/suzanne" and same()
+    with pytest.raises(RuntimeError):
+        bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "nowhere" / "thing.blend"))
+    assert stored().folder == "//thing_splats/suzanne" and same()
+
+    for name in ("other.blend", "a copy.blend"):
+        if name == "other.blend":
+            bpy.ops.wm.save_as_mainfile(filepath=str(tmp_path / "elsewhere" / name))
+            assert stored().folder == "//../thing_splats/suzanne" and same()
+        bpy.ops.wm.open_mainfile(filepath=str(tmp_path / "elsewhere" / name))
+        milo = bpy.context.scene.milo
+        assert stored().folder == "//../thing_splats/suzanne" and same()
+    save(session, "ply")                                  # of this .blend: the other's stay
+    assert stored().folder == "//a copy_splats/suzanne" and (folder / "splats.spz").is_file()
+
+
 def test_splats_of_another_reconstruction_stay(session, tmp_path):
     """An object of the same name, as a second reconstruction has once the first one's was renamed."""
     other = bpy.data.scenes.new("other").milo_stored.add()
