@@ -11,18 +11,14 @@ import torch
 from torch import Tensor
 
 from milo.cuda_ext.neighbours import nearest
+from milo.cuda_ext.surface_gradients import RestShape, triangle_gradients, vertex_gradients
 from milo.protocol.surfaces import Pose, Surface
 
 from .binding import usable_faces
-from .linear_maps import decompose, to_matrices, to_quats
 
 SLIVER = 1e-3          # |c| of a triangle over its longest edge squared: thinner ones have no gradient
-COLLAPSED = 1e-6       # |c'| over |c|
-FAR_APART = 0.35       # of |F|: gradients at a vertex that differ less do not turn against each other by 60 degrees
-TURNED = 30.0          # degrees from the vertex's mean: rotations are blended as rotations
 ROUNDS = 4             # rings from which a vertex without a good triangle takes its gradient
 SAME_POSITION = 1e-5   # of the mesh's size
-NORMAL_STRETCH = ("uniform", "thickness", "volume")
 
 
 class Blended(NamedTuple):
@@ -62,12 +58,12 @@ class RestTriangles:
 
         def put(values: Tensor) -> Tensor:
             return (values.float() if values.is_floating_point() else values).to(device)
-        self.faces, self.good, self.area = put(faces), put(good), put(area)
-        self.duals = put(torch.stack([torch.linalg.cross(e2, c) / square, torch.linalg.cross(c, e1) / square], 1))
-        self.normals = put(side * c / square.sqrt())
-        self.group, self.lengths = put(group), put(torch.bincount(group.reshape(-1), minlength=self.count))
-        self.incident, self.flip = put(order // 3), put(torch.where(flip, -1.0, 1.0))
-        self._stray = put(self._stray)
+        duals = torch.stack([torch.linalg.cross(e2, c) / square, torch.linalg.cross(c, e1) / square], 1)
+        self.rest = RestShape(put(faces.int()), put(duals), put(side * c / square.sqrt()), put(area), put(good),
+                              put(torch.where(flip, -1.0, 1.0)))
+        lengths = torch.bincount(group.reshape(-1), minlength=self.count)
+        self._begins = put(torch.nn.functional.pad(lengths.cumsum(0), (1, 0)).int())
+        self._incident, self.group, self._stray = put((order // 3).int()), put(group), put(self._stray)
 
     @staticmethod
     def _groups(surface: Surface, pose: Pose, faces: Tensor, turned: Tensor) -> Tensor:
@@ -84,75 +80,19 @@ class RestTriangles:
         corner = np.unique(mixed, return_inverse=True)[1].reshape(-1)[faces.numpy()]
         return torch.from_numpy(np.unique(2 * corner + turned.numpy()[:, None], return_inverse=True)[1].reshape(-1, 3))
 
-    def of_triangles(self, positions: Tensor) -> tuple[Tensor, Tensor]:
-        """Gradients F_t [F, 3, 3] of the triangles, and whether each has collapsed [F]; positions [V, 3]."""
-        y = positions[self.faces]
-        e1, e2 = y[:, 1] - y[:, 0], y[:, 2] - y[:, 0]
-        c = torch.linalg.cross(e1, e2)
-        area = c.norm(dim=1)
-        collapsed = area < COLLAPSED * self.area
-        ratio = area / self.area.clamp_min(1e-30)
-        if self.normal_stretch == "uniform":
-            k = ratio.sqrt()
-        elif self.normal_stretch == "thickness":
-            k = torch.ones_like(ratio)
-        else:
-            k = (1 / ratio.clamp_min(1e-30)).clamp(0.25, 4)
-        n = c * (self.flip * k / area.clamp_min(1e-30))[:, None]
-        posed = torch.stack([e1, e2, n], 2)                                          # [F, row, 3]
-        return posed @ torch.cat([self.duals, self.normals[:, None]], 1), collapsed
-
     def of_vertices(self, positions: Tensor) -> Blended:
-        """Gradients blended over the triangles around each vertex, by their area at rest."""
-        F, collapsed = self.of_triangles(positions)
-        weight = self.area * (self.good & ~collapsed)
-        total = self._sum(weight[:, None])
-        blended = self._sum(weight[:, None] * F.reshape(-1, 9)) / total.clamp_min(1e-30)
-        missing = total[:, 0] <= 0
-        blended = self._blend_turned(F, weight, total[:, 0], blended.reshape(-1, 3, 3))
+        """Gradients blended over the triangles around each vertex, by their area at rest; positions [V, 3]."""
+        F, weights = triangle_gradients(positions, self.rest, self.normal_stretch)
+        blended, totals = vertex_gradients(F, weights, self._begins, self._incident)
+        missing = totals <= 0
         if not missing.any():
             return Blended(blended, missing)
-        return self._fill(F, collapsed, blended, missing)
-
-    def _sum(self, values: Tensor) -> Tensor:
-        """[F, C] of triangles -> [G, C] sums over the triangles around each vertex."""
-        return torch.segment_reduce(values[self.incident], "sum", lengths=self.lengths, axis=0)
-
-    def _blend_turned(self, F: Tensor, weight: Tensor, total: Tensor, blended: Tensor) -> Tensor:
-        """Where triangles around a vertex turn against each other, a mean of matrices shrinks: rotations and stretches
-        are blended apart there."""
-        size = blended.reshape(-1, 9).norm(dim=1)
-        apart = (F[:, None] - blended[self.group]).reshape(-1, 3, 9).norm(dim=2) > FAR_APART * size[self.group]
-        apart &= (weight > 0)[:, None]
-        if not apart.any():
-            return blended
-        suspect = torch.zeros(self.count, dtype=torch.bool, device=F.device)
-        suspect[self.group[apart]] = True
-        face, corner = (suspect[self.group] & (weight > 0)[:, None]).nonzero().unbind(1)
-        group, F, weight = self.group[face, corner], F[face], weight[face]
-        sign = torch.where(torch.linalg.det(F) < 0, -1.0, 1.0)
-        U, S, V = decompose(F * sign[:, None, None])
-        rotations, stretches = U @ V.transpose(1, 2), (V * S[:, None]) @ V.transpose(1, 2)
-        quats = to_quats(rotations)
-        leader = torch.zeros(self.count, 4, device=F.device)
-        leader[group] = quats                                # any one of a vertex: signs are aligned with it
-        leader = leader[group]
-        quats = quats * torch.where((quats * leader).sum(1, keepdim=True) < 0, -1.0, 1.0)
-        share = (weight / total[group])[:, None]
-        sums = torch.zeros(self.count, 4 + 9 + 1, device=F.device)
-        sums.index_add_(0, group, share * torch.cat([quats, stretches.reshape(-1, 9), sign[:, None]], 1))
-        mean = to_matrices(sums[:, :4])
-        cosine = ((mean[group] * rotations).sum((1, 2)) - 1) / 2
-        turned = torch.zeros_like(suspect)
-        turned[group[cosine < np.cos(np.radians(TURNED))]] = True
-        polar = mean @ sums[:, 4:13].reshape(-1, 3, 3) * sums[:, 13:].sign()[:, :, None]
-        return torch.where(turned[:, None, None], polar, blended)
+        return self._fill(F, self.rest.good & (weights <= 0), blended, missing)
 
     def _fill(self, F: Tensor, collapsed: Tensor, blended: Tensor, missing: Tensor) -> Blended:
         """Gradients for vertices without a good triangle: from the rings around them, else from the nearest one."""
         fallen = torch.zeros_like(missing)
-        fallen[self.group[self.good & collapsed]] = True
-        blended = torch.where(missing[:, None, None], 0.0, blended)
+        fallen[self.group[collapsed]] = True
         for _ in range(ROUNDS):
             if not missing.any():
                 break

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 
 from milo.backend.data.ply import SplatColumns
-from milo.backend.editing.harmonics import turn_harmonics
 from milo.backend.editing.linear_maps import to_matrices
+from milo.cuda_ext.deformation import turn_harmonics
 
 ORIGINS = ("keep", "base", "center")
 # Turns that bring an axis of the scene to +Z, by the shortest way: (w, x, y, z).

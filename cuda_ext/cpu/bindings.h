@@ -43,3 +43,5 @@ void bind_activation(nb::module_& m);
 void bind_composite(nb::module_& m);
 void bind_densify_statistics(nb::module_& m);
 void bind_closest(nb::module_& m);
+void bind_deformation(nb::module_& m);
+void bind_surface_gradients(nb::module_& m);

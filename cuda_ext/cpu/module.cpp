@@ -23,4 +23,6 @@ NB_MODULE(MILO_MODULE, m) {
     bind_composite(m);
     bind_densify_statistics(m);
     bind_closest(m);
+    bind_deformation(m);
+    bind_surface_gradients(m);
 }

@@ -8,6 +8,7 @@ and no compiler; the first call does.
 from .activation import activate, activate_backward
 from .adam import sparse_adam_steps
 from .composite import composite
+from .deformation import carry, decompose, reshape, turn_harmonics
 from .densify_statistics import add_render_statistics
 from .depth_normals import (
     depth_normals,
@@ -24,6 +25,7 @@ from .neighbours import mean_sq_distance, nearest
 from .pivots import field, field_backward, pivots, pivots_backward
 from .splats import GeometryFrame, TrainFrame, place_geometry, splat_depth, splat_stats
 from .ssim import image_distance, image_distance_backward
+from .surface_gradients import triangle_gradients, vertex_gradients
 from .tets import find_crossings, march_backward, unique_edges
 from .triangles import (
     antialias,
@@ -46,12 +48,12 @@ TrainFrame32 = TrainFrame64 = TrainFrame
 
 __all__ = [
     "GeometryFrame32", "GeometryFrame64", "GofFrame32", "GofFrame64", "TrainFrame32", "TrainFrame64", "activate",
-    "activate_backward", "add_render_statistics", "antialias", "antialias_backward", "carve_labels", "composite",
-    "depth_normals", "depth_normals_backward", "face_depth", "face_depth_backward", "face_normals",
-    "face_normals_backward", "field", "field_backward", "find_crossings", "fuse_colors", "fuse_depth",
+    "activate_backward", "add_render_statistics", "antialias", "antialias_backward", "carry", "carve_labels",
+    "composite", "decompose", "depth_normals", "depth_normals_backward", "face_depth", "face_depth_backward",
+    "face_normals", "face_normals_backward", "field", "field_backward", "find_crossings", "fuse_colors", "fuse_depth",
     "image_distance", "image_distance_backward", "integrate_points", "interpolate", "interpolate_backward",
     "least_depth", "march_backward", "mean_sq_distance", "mesh_maps", "mesh_maps_backward", "nearest",
-    "normal_agreement", "normal_agreement_backward", "pivots", "pivots_backward", "place_geometry",
-    "silhouette_pairs", "sparse_adam_steps", "splat_depth", "splat_stats", "unique_edges", "view_loss",
-    "view_loss_backward", "visibility",
+    "normal_agreement", "normal_agreement_backward", "pivots", "pivots_backward", "place_geometry", "reshape",
+    "silhouette_pairs", "sparse_adam_steps", "splat_depth", "splat_stats", "triangle_gradients", "turn_harmonics",
+    "unique_edges", "vertex_gradients", "view_loss", "view_loss_backward", "visibility",
 ]  # fmt: skip

@@ -150,10 +150,24 @@ def bend(points, radius=2.0):
     return moved, J
 
 
+def to_quats(R):
+    """Unit quaternions [N, 4] (w, x, y, z) of rotations [N, 3, 3]."""
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(1) for row in R.unbind(1))
+    squares = torch.stack([1 + a + e + i, 1 + a - e - i, 1 - a + e - i, 1 - a - e + i], 1)     # 4 q_k^2
+    products = torch.stack([
+        squares[:, 0], h - f, c - g, d - b,
+        h - f, squares[:, 1], d + b, c + g,
+        c - g, d + b, squares[:, 2], h + f,
+        d - b, c + g, h + f, squares[:, 3],
+    ], 1).reshape(-1, 4, 4)  # fmt: skip
+    largest = squares.argmax(1)[:, None, None].expand(-1, 1, 4)
+    quats = products.gather(1, largest)[:, 0]
+    return quats / quats.norm(dim=1, keepdim=True)
+
+
 def placed(splats, means, J):
     """Gaussians put by hand where a map with the Jacobians J [N, 3, 3] puts them: covariances, harmonics and all."""
-    from milo.backend.editing.harmonics import turn_harmonics
-    from milo.backend.editing.linear_maps import to_quats
+    from milo.cuda_ext.deformation import turn_harmonics
 
     lengths, frames = torch.linalg.eigh(J.double() @ covariances(splats) @ J.double().transpose(1, 2))
     frames = frames * torch.linalg.det(frames).sign()[:, None, None]

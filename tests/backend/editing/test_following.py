@@ -9,8 +9,8 @@ import torch
 
 from milo.backend.editing.binding import Source
 from milo.backend.editing.deform import Follower
-from milo.backend.editing.harmonics import turn_harmonics
 from milo.backend.rendering.splats import render_view
+from milo.cuda_ext.deformation import turn_harmonics
 from milo.cuda_ext.reference.projection import sh_colours
 
 from .conftest import (

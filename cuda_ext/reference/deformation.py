@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Spherical harmonics under rotations and reflections, exactly (spec extraction_evaluation_editing.md, 3.7.5)."""
+"""Gaussians that follow a surface, in plain PyTorch: oracles of milo.cuda_ext.deformation, whose docstrings hold here
+(spec extraction_evaluation_editing.md, 3.7.3 to 3.7.5)."""
 
 from __future__ import annotations
 
@@ -8,7 +9,9 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from milo.cuda_ext.reference.projection import sh_basis
+from .projection import rotation_from_quaternion, sh_basis
+
+LEAST_STRETCH = 1e-4
 
 
 @cache
@@ -39,11 +42,6 @@ def turn_harmonics(sh_rest: Tensor, Q: Tensor, degree: int) -> Tensor:
     """Coefficients of f'(d) = f(Q^T d).
 
     A turned function of a degree stays in it, so that its values at a few vectors give its coefficients.
-
-    Args:
-        sh_rest: [N, K-1, 3] in the basis of 3DGS, without the constant.
-        Q: [N, 3, 3] orthogonal, reflections too.
-        degree: active degree; coefficients beyond it come back as they are.
     """
     out = sh_rest.clone()
     for one in range(1, degree + 1):
@@ -52,3 +50,25 @@ def turn_harmonics(sh_rest: Tensor, Q: Tensor, degree: int) -> Tensor:
         values = _basis(vectors @ Q, one) @ sh_rest[:, functions]                       # [N, 2l+1, 3] f(Q^T d)
         out[:, functions] = (values.transpose(1, 2) @ inverse.T).transpose(1, 2)
     return out
+
+
+def carry(gradients, gone, positions, groups, verts, share, residual, object, matrices, opacities):
+    """F [N, 3, 3], means [N, 3], volumes [N] and opacities [N]."""
+    groups, W = groups.long(), matrices[object.long()]
+    local = (share[:, :, None, None] * gradients[groups]).sum(1)
+    point = (share[:, :, None] * positions[verts.long()]).sum(1) + (local @ residual[:, :, None])[..., 0]
+    F = W[:, :3, :3] @ local
+    means = (W[:, :3, :3] @ point[:, :, None])[..., 0] + W[:, :3, 3]
+    hidden = (gone[groups] & (share > 1e-6)).any(1)
+    return F, means, torch.linalg.det(F).abs(), torch.where(hidden, 0.0, opacities)
+
+
+def reshape(F, unit, object, limits, on_the_whole, scales, quats, sh_rest, degree):
+    """Covariances [N, 3, 3] and sh_rest [N, K-1, 3]."""
+    U, S, Vh = torch.linalg.svd(F / unit)
+    flat = S[:, 1] < LEAST_STRETCH * S[:, 0]
+    whole_U, _, whole_Vh = torch.linalg.svd(on_the_whole[object.long()])
+    Q = torch.where(flat[:, None, None], whole_U @ whole_Vh, U @ Vh)
+    held = torch.minimum(S, limits[object.long(), None]).clamp_min(LEAST_STRETCH)
+    half = (U * held[:, None]) @ Vh @ (rotation_from_quaternion(quats) * scales[:, None])
+    return half @ half.transpose(1, 2), turn_harmonics(sh_rest, Q, degree)
