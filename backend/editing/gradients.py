@@ -78,7 +78,10 @@ class RestTriangles:
             mixed = (mixed ^ column) * np.uint64(0x9E3779B97F4A7C15)
             mixed ^= mixed >> np.uint64(29)
         corner = np.unique(mixed, return_inverse=True)[1].reshape(-1)[faces.numpy()]
-        return torch.from_numpy(np.unique(2 * corner + turned.numpy()[:, None], return_inverse=True)[1].reshape(-1, 3))
+        _, first, inverse = np.unique(2 * corner + turned.numpy()[:, None], return_index=True, return_inverse=True)
+        number = np.empty_like(first)
+        number[np.argsort(first)] = np.arange(len(first))       # as the triangles come: what is read together lies so
+        return torch.from_numpy(number[inverse].reshape(-1, 3))
 
     def of_vertices(self, positions: Tensor) -> Blended:
         """Gradients blended over the triangles around each vertex, by their area at rest; positions [V, 3]."""

@@ -4,6 +4,7 @@
 
 #include "bindings.h"
 #include "parallel.h"
+#include "rows.h"
 
 namespace milo {
 using std::exp;
@@ -16,12 +17,6 @@ namespace {
 
 template <class T>
 using In = Array<const T>;
-
-template <class T>
-Vec3<T> load3(const T* rows, int64_t i) { return {rows[3 * i], rows[3 * i + 1], rows[3 * i + 2]}; }
-
-template <class T>
-void store3(T* rows, int64_t i, Vec3<T> v) { rows[3 * i] = v.x, rows[3 * i + 1] = v.y, rows[3 * i + 2] = v.z; }
 
 template <class T>
 void forward(In<T> log_scales, In<T> logits, In<T> radii, Array<T> scales, Array<T> opacities) {

@@ -5,22 +5,16 @@
 #include <nanobind/stl/optional.h>
 
 #include "bindings.h"
-#include "parallel.h"
-
 #include "deformation.h"
 #include "harmonics.h"
+#include "parallel.h"
+#include "rows.h"
 
 namespace milo {
 namespace {
 
 template <class T>
 using In = Array<const T>;
-
-template <class T>
-Vec3<T> load3(const T* rows, int64_t i) { return {rows[3 * i], rows[3 * i + 1], rows[3 * i + 2]}; }
-
-template <class T>
-void store3(T* rows, int64_t i, Vec3<T> v) { rows[3 * i] = v.x, rows[3 * i + 1] = v.y, rows[3 * i + 2] = v.z; }
 
 template <class T>
 void decompose_rows(In<T> A, std::optional<In<T>> sign, Array<T> U, Array<T> S, Array<T> V) {

@@ -2,7 +2,7 @@
 // CPU driver of the deformation gradients of a surface.
 #include "bindings.h"
 #include "parallel.h"
-
+#include "rows.h"
 #include "surface_gradient.h"
 
 namespace milo {
@@ -10,8 +10,6 @@ namespace {
 
 using In = Array<const float>;
 using Index = Array<const int32_t>;
-
-Vec3<float> load3(const float* rows, int64_t i) { return {rows[3 * i], rows[3 * i + 1], rows[3 * i + 2]}; }
 
 void triangles(In positions, Index faces, In duals, In normals, In areas, Array<const uint8_t> good, In flip,
                int normal_stretch, Array<float> F, Array<float> weights) {

@@ -82,12 +82,12 @@ MILO_HD Mat3<T> vertex_gradient(const int* incident, int count, const T* gradien
     if (!(total > T(0))) return zero;
     mean = (T(1) / total) * mean;
 
-    const T far = kFarApart * kFarApart * squared_norm(mean);
+    const T most = kFarApart * kFarApart * squared_norm(mean);
     bool apart = false;
     for (int k = 0; k < count && !apart; ++k) {
         Mat3<T> off = gradient(k);
         add(off, T(-1), mean);
-        apart = weights[incident[k]] > T(0) && squared_norm(off) > far;
+        apart = weights[incident[k]] > T(0) && squared_norm(off) > most;
     }
     if (!apart) return mean;
 
