@@ -176,18 +176,20 @@ class ExtractConfig:
     """The final mesh (spec extraction 1.1, 1.2)."""
 
     method: Literal["learned", "depth_fusion", "integration", "tsdf", "dtu"] = "learned"   # see docs
-    rasterizer: Literal["model", "radegs", "gof"] = "model"   # model: as in training (the reference: always gof)
+    rasterizer: Literal["model", "radegs", "gof"] = "gof"   # of depths and fields; model: as in training
     low_pass: float = 0.0             # pixels^2 by which Gaussians are wider in each picture; 3DGS: 0.3
     max_points: int = 0               # Delaunay sites at most; 0 = mesh.max_points
-    init: Literal["learned", "depth_fusion", "integration"] = "learned"   # field that the refinement starts from
+    init: Literal["learned", "depth_fusion", "integration"] = "integration"   # field that the refinement starts from
     refine_iters: int = 1000          # 0 = extract at once
     refine_lr: float = 0.025
+    refine_lr_final: float = 0.0      # that of the last step, reached linearly (the reference: 0.025)
     labels_interval: int = 100
     binary_steps: int = 8             # bisections of each edge that crosses the surface (methods and init by a field)
     linear_steps: int = 20            # init by a field: passes that make it linear along crossing edges
     linear_std: float = 0.5           # standard deviation that init by a field is brought to (the reference: 1, Q-3)
     isosurface: float = 0.5           # opacity at which the integrated field is cut
-    drop_unseen: bool = True          # drop faces whose vertices all lie outside all photos: nobody knows what is there
+    drop_unseen: bool = True          # what lies outside all photos is air: nobody knows what is there
+    air_opacity: float = 0.5          # method learned: pivots up to which views gather less are air; 0 = as learned
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,8 @@ from milo.backend.extraction.extract import extract
 
 METHODS = {
     "learned": ["extract.method=learned"],
+    "learned, as the reference": ["extract.method=learned", "extract.init=learned", "extract.refine_lr_final=0.025",
+                                  "extract.air_opacity=0", "extract.drop_unseen=false"],
     "learned, no refinement": ["extract.method=learned", "extract.refine_iters=0"],
     "depth fusion": ["extract.method=depth_fusion"],
     "integration, radegs": ["extract.method=integration", "extract.rasterizer=radegs"],

@@ -14,6 +14,7 @@ from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 from milo.cuda_ext.tets import marching_tetrahedra
 
+from .air import SeenField
 from .choice import chosen_gaussians, chosen_share
 from .finish import finished
 from .maps import DepthMaps
@@ -41,6 +42,8 @@ def cross_and_extract(kind: str, splats: Splats, logits: Tensor, views: Sequence
                              chosen_share(rows, splats, config))
     topology = triangulate(pivots.points)
     field = point_field(kind, splats, views, DepthMaps(splats, views, scale), config, scale)
+    if config.extract.drop_unseen:
+        field = SeenField(field, views, scale)
     sdf = yield from field.at(pivots.points, "field")
     _, faces, edge_ids = marching_tetrahedra(pivots.points, sdf, topology, pivots.radii)
     edges = topology.edges[edge_ids].long()

@@ -13,6 +13,7 @@ from milo.backend.mesh.region import region_of
 from milo.backend.mesh.surface import compact
 from milo.backend.rendering.scale import SceneScale
 
+from .air import in_some_photo
 from .steps import ColoredMesh
 
 
@@ -34,15 +35,3 @@ def finished(verts: Tensor, faces: Tensor, views: Sequence, config, scale: Scene
     verts, faces = compact(verts, faces) if region is None else region.crop(verts, faces)
     colors = vertex_colors(verts, faces, views, scale)
     return ColoredMesh(verts, faces, (colors * 255).round().to(torch.uint8))
-
-
-def in_some_photo(verts: Tensor, views: Sequence, scale: SceneScale) -> Tensor:
-    """[V] bool: whether a vertex lies inside the picture of at least one view; what hides it does not matter."""
-    seen = torch.zeros(len(verts), dtype=torch.bool, device=verts.device)
-    for view in views:
-        camera = view.camera
-        x, y, z = (verts @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).unbind(-1)
-        u = camera.K[0, 0] * x / z + camera.K[0, 2]
-        v = camera.K[1, 1] * y / z + camera.K[1, 2]
-        seen |= (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height) & (z > scale.mesh_near)
-    return seen

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from milo.backend.mesh.fields import occupancy_labels
 from milo.backend.mesh.loop import field_terms
-from milo.backend.mesh.pivots import gaussian_pivots
+from milo.backend.mesh.pivots import from_pivot_order, gaussian_pivots
 from milo.backend.mesh.surface import extract_surface, triangulate
 from milo.backend.mesh.view_loss import view_terms
 from milo.backend.rendering.scale import SceneScale
@@ -19,6 +19,7 @@ from milo.cuda_ext.adam import sparse_adam_step
 from milo.cuda_ext.pivots import field
 from milo.cuda_ext.tets import marching_tetrahedra
 
+from .air import air
 from .choice import chosen_gaussians, chosen_share
 from .finish import finished
 from .initial import logits_of_field
@@ -59,6 +60,8 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         kind = "depth_fusion" if settings.init == "learned" else settings.init
         observed = point_field(kind, splats, views, maps, config, scale)
         logits = yield from logits_of_field(observed, pivots, topology, settings)
+    empty = yield from air(pivots.points, splats, views, settings, scale)
+    logits = torch.where(from_pivot_order(empty), -logits.abs(), logits)
     base, shift = logits.contiguous(), torch.zeros_like(logits).requires_grad_()
     moments, one = (torch.zeros_like(shift), torch.zeros_like(shift)), torch.ones((), device=shift.device)
     stack: list[int] = []
@@ -77,9 +80,12 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         terms |= view_terms(config.mesh, surface, views[index], expected, median, scale)
         with torch.autograd.set_multithreading_enabled(False):   # a second thread costs more
             (grad,) = torch.autograd.grad(list(terms.values()), shift, [one] * len(terms))
-        sparse_adam_step(shift, grad, *moments, visible[rows], settings.refine_lr, step + 1)
+        done = step / settings.refine_iters
+        rate = (1 - done) * settings.refine_lr + done * settings.refine_lr_final
+        sparse_adam_step(shift, grad, *moments, visible[rows], rate, step + 1)
         told = step % LOSS_INTERVAL == 0 or step + 1 == settings.refine_iters
         loss = float(sum(term.detach() for term in terms.values())) if told else None
         yield ExtractStep("refine", step + 1, settings.refine_iters, loss, len(surface.verts))
-    surface = extract_surface(pivots, field(base, shift.detach())[0], topology, config.mesh.long_edges)
+    sdf, _, _ = field(base, shift.detach())
+    surface = extract_surface(pivots, torch.where(empty, sdf.abs(), sdf), topology, config.mesh.long_edges)
     yield finished(surface.verts, surface.faces, views, config, scale)

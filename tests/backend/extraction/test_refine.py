@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learned method (spec extraction 1.1, acceptance 4), the choice of Gaussians (Q-2), and unseen vertices."""
+"""The learned method (spec extraction 1.1, acceptance 4), and the choice of Gaussians (Q-2)."""
 
 import pytest
 import torch
 
 from milo.backend.config import with_overrides
+from milo.backend.extraction import refine
 from milo.backend.extraction.choice import chosen_gaussians
-from milo.backend.extraction.finish import finished, in_some_photo
 from milo.backend.extraction.methods import mesh_of
 from milo.backend.extraction.steps import ColoredMesh, ExtractStep
 from milo.backend.mesh.loop import view_terms
@@ -35,7 +35,7 @@ def mesh(ball, logits, *settings) -> ColoredMesh:
 def test_without_refinement_it_is_marching_tetrahedra_of_what_is_stored(ball):
     logits = some_logits(ball)
     logits[::7] = 0                                       # these never carried pivots
-    ours = mesh(ball, logits, "extract.refine_iters=0")
+    ours = mesh(ball, logits, "extract.refine_iters=0", "extract.air_opacity=0")
     rows = (logits != 0).any(dim=1).nonzero().squeeze(1)
     pivots = gaussian_pivots(ball.splats.means[rows], ball.splats.scales[rows], ball.splats.quats[rows],
                              len(rows) / len(logits))
@@ -61,6 +61,13 @@ def test_refinement_does_not_raise_the_losses_of_held_out_views(ball):
     assert after < 0.9 * before
 
 
+def test_the_learning_rate_falls_to_its_last_value(ball, monkeypatch):
+    rates = []
+    monkeypatch.setattr(refine, "sparse_adam_step", lambda *arguments: rates.append(arguments[-2]))
+    mesh(ball, some_logits(ball), "extract.refine_iters=4", "extract.refine_lr=0.08", "extract.refine_lr_final=0.04")
+    assert rates == pytest.approx([0.08, 0.07, 0.06, 0.05])
+
+
 def test_it_can_be_stopped_between_steps(ball):
     config = with_overrides(ball.config, ["extract.method=depth_fusion"])
     steps = mesh_of(ball.splats, some_logits(ball), ball.views, config, ball.scale, torch.Generator())
@@ -77,21 +84,6 @@ def test_the_limit_of_pivots_holds_for_learned_sets_too(ball):
     assert 100 <= len(rows) <= 150 and int(rows.min()) >= 100 and (rows.diff() > 0).all()
     config = with_overrides(ball.config, {"extract.max_points": 9 * 1000})
     assert len(chosen_gaussians(ball.splats, logits, ball.views, config, ball.scale, torch.Generator())) == 500
-
-
-def test_vertices_in_no_photo(ball):
-    inside, behind = torch.zeros(1, 3), 40 * ball.views[0].camera.center[None]
-    assert in_some_photo(torch.cat([inside, behind]), ball.views[:1], ball.scale).tolist() == [True, False]
-
-
-def test_what_lies_outside_all_photos_is_dropped_but_not_what_touches_them(ball):
-    far = 40 * ball.views[0].camera.center
-    verts = torch.stack([torch.zeros(3), torch.tensor([0.1, 0, 0]), far, far + 1, far + 2])
-    faces = torch.tensor([[0, 1, 2], [2, 3, 4]], dtype=torch.int32)
-    result = finished(verts, faces, ball.views[:1], ball.config, ball.scale)
-    assert torch.equal(result.verts, verts[:3]) and result.faces.tolist() == [[0, 1, 2]]
-    config = with_overrides(ball.config, ["extract.drop_unseen=false"])
-    assert len(finished(verts, faces, ball.views[:1], config, ball.scale).faces) == 2
 
 
 @pytest.mark.parametrize("settings", [
