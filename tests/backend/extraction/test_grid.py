@@ -34,7 +34,7 @@ def test_lengths(ball):
 
 
 def test_a_ball_is_closed_and_where_it_was(ball):
-    result = mesh(ball, "tsdf.resolution=100", "tsdf.clusters=1")
+    result = mesh(ball, "tsdf.resolution=100", "tsdf.clusters=1", "extract.rasterizer=model")
     edges = torch.cat([result.faces[:, [0, 1]], result.faces[:, [1, 2]], result.faces[:, [2, 0]]]).sort(dim=1).values
     counts = edges.unique(dim=0, return_counts=True)[1]
     assert (counts == 2).float().mean() > 0.995

@@ -35,7 +35,7 @@ def mesh(ball, logits, *settings) -> ColoredMesh:
 def test_without_refinement_it_is_marching_tetrahedra_of_what_is_stored(ball):
     logits = some_logits(ball)
     logits[::7] = 0                                       # these never carried pivots
-    ours = mesh(ball, logits, "extract.refine_iters=0", "extract.air_opacity=0")
+    ours = mesh(ball, logits, "extract.init=learned", "extract.refine_iters=0", "extract.air_opacity=0")
     rows = (logits != 0).any(dim=1).nonzero().squeeze(1)
     pivots = gaussian_pivots(ball.splats.means[rows], ball.splats.scales[rows], ball.splats.quats[rows],
                              len(rows) / len(logits))
@@ -56,8 +56,9 @@ def test_refinement_does_not_raise_the_losses_of_held_out_views(ball):
             total += float(sum(terms.values()))
         return total
 
-    before = held_out_loss(mesh(ball, logits, "extract.refine_iters=0"))
-    after = held_out_loss(mesh(ball, logits, "extract.refine_iters=200"))
+    settings = "extract.init=learned", "extract.rasterizer=model"
+    before = held_out_loss(mesh(ball, logits, *settings, "extract.refine_iters=0"))
+    after = held_out_loss(mesh(ball, logits, *settings, "extract.refine_iters=200"))
     assert after < 0.9 * before
 
 
