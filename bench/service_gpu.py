@@ -91,7 +91,7 @@ class Session:
         self.wait_until(lambda: start.done, 120, "photos are sent, the job is queued")
         if start.problem:
             raise RuntimeError(f"{start.problem.message} {start.problem.hint}")
-        return start.info.job
+        return start.result.job
 
     def follow(self, job: str, limit_s: float):
         """Watch the job to its end; (its last info, its last mesh, kinds of the meshes that came)."""
