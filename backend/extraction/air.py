@@ -35,7 +35,7 @@ class SeenField:
 
 
 def air(points: Tensor, splats: Splats, views: Sequence, settings, scale: SceneScale) -> Steps:
-    """[P] bool: points that lie in no photo, and those up to which the view that sees most of them gathers little opacity.
+    """[P] bool: points that lie in no photo, and those up to which even the view that sees most gathers little opacity.
 
     Args:
         points: [P, 3] world units; splats: frozen; views: training views; scale: of the scene.
