@@ -112,7 +112,7 @@ def point_nodes(kind: str, radius: float) -> bpy.types.NodeTree:
     for first, second in pairwise([*chain, size, crop, look, node("NodeGroupOutput")]):
         tree.links.new(first.outputs[0], second.inputs[0])
     size.inputs["Radius"].default_value = radius
-    look.inputs["Material"].default_value = material.vertex_colour_material()
+    look.inputs["Material"].default_value = material.point_material()
     crop.mute = True
 
     region = node("GeometryNodeObjectInfo", "Region", transform_space="RELATIVE")

@@ -34,7 +34,7 @@ def shown(obj):
     cloud.points.foreach_get("co", at)
     radius = np.empty(len(cloud.points), np.float32)
     cloud.points.foreach_get("radius", radius)
-    assert np.allclose(radius, 0.009, rtol=0.1) and [m.name for m in cloud.materials] == ["MILo vertex colours"]
+    assert np.allclose(radius, 0.009, rtol=0.1) and [m.name for m in cloud.materials] == ["MILo point colours"]
     world = np.array(obj.matrix_world)
     return at.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]
 
@@ -50,6 +50,23 @@ def test_points_are_a_cloud_where_python_can_make_one(solved):
     solved.build(scene, "again", alignment(np.empty((0, 3), np.float32)), Path())
     assert solved.sparse_points(scene) == (None, None) and len(bpy.data.node_groups) == 1   # the first are gone
     assert [obj for obj in bpy.data.objects if obj.type == "EMPTY"] == [solved.root_of(scene)]
+
+
+def test_points_show_their_colours_without_any_light(solved, tmp_path):
+    scene = bpy.context.scene
+    points = np.array([[0, 0, 0], [0.01, 0, 0], [50, 0, 0]], np.float32)
+    solved.build(scene, "walk", SimpleNamespace(cameras=(), photos=1, models=(1,), points=points,
+                                                colors=np.full((3, 3), (200, 100, 50), np.uint8)), Path())
+    camera = bpy.data.objects.new("camera", bpy.data.cameras.new("camera"))
+    camera.data.type, camera.data.ortho_scale, camera.location.z = "ORTHO", 0.1, 5
+    scene.collection.objects.link(camera)
+    scene.camera, scene.render.engine, scene.view_settings.view_transform = camera, "CYCLES", "Standard"
+    scene.cycles.samples, scene.cycles.use_denoising = 4, False
+    scene.render.resolution_x = scene.render.resolution_y = 8
+    scene.render.filepath = str(tmp_path / "points.png")
+    bpy.ops.render.render(write_still=True)
+    middle = np.array(bpy.data.images.load(scene.render.filepath).pixels).reshape(8, 8, 4)[4, 4, :3]
+    assert np.allclose(255 * middle, (200, 100, 50), atol=3)
 
 
 def test_what_hangs_on_the_cameras_keeps_its_place(solved):
