@@ -24,13 +24,14 @@ from .protocol.surfaces import Pose, Surface
 from .scene.composite import ENGINE
 from .scene.splat_draw import Texture, texels_of
 from .scene.splat_view import View
-from .scene.surface import REST_CO, SurfaceError, read_shown
+from .scene.surface import REST_CO, SurfaceError, followers, read_shown
 
 TICK_S = 0.02
 PREVIEW_S = 0.1  # a preview is as large as can be expected to come in this time
 SMALLEST = 1 / 8
 PATIENCE_S = 5.0  # a view that was not drawn for so long may show something else by now
 AGAIN_S = 2.0  # after a failure
+COVER = 0.05  # of a mesh's size: its splats cover it, where an engine draws a mesh that is hidden behind its bounds
 
 
 class Meshes:
@@ -97,13 +98,13 @@ class LiveView:
         self._asked_at = self._wait_until = 0.0
         self._sent = Sent()
 
-    def draw(self, among_others: bool) -> None:
+    def draw(self, among_others: bool, nearer: float) -> None:
         """Draw the newest picture; with a GPU context only."""
         self.drawn_at = time.monotonic()
         if self._texels is not None:
             self._texture, self._texels = Texture(*self._texels), None
         if self._texture is not None:
-            self._texture.draw(self.wanted, among_others)
+            self._texture.draw(self.wanted, among_others, nearer)
 
     @property
     def looked_at(self) -> bool:
@@ -175,7 +176,7 @@ _views: dict[int, LiveView] = {}  # by the address of the region
 _meshes: dict[tuple[str, str], Meshes] = {}
 
 
-def show(context: Context, among_others: bool) -> LiveView:
+def show(context: Context, among_others: bool, nearer: float = 0.0) -> LiveView:
     """Draw the splats into the 3D View that is just being drawn, and see to newer ones."""
     region, space = context.region, context.region_data
     key = region.as_pointer()
@@ -188,7 +189,7 @@ def show(context: Context, among_others: bool) -> LiveView:
     wanted = View(np.array(space.view_matrix), np.array(space.window_matrix), size, (0, 0, *size))
     if not wanted.same_as(view.wanted):
         view.wanted = wanted
-    view.draw(among_others)
+    view.draw(among_others, nearer)
     wake()
     return view
 
@@ -275,12 +276,18 @@ def mark_changed() -> None:
         wake()
 
 
+def size_of_largest(scene: Scene) -> float:
+    """The longest edge of a mesh that carries splats."""
+    return max((max(obj.dimensions) for obj in followers(scene)), default=0.0)
+
+
 def draw_overlay() -> None:
     """Splats among what Solid, Material Preview, EEVEE or Cycles have drawn, where they are switched on."""
     context = bpy.context
-    alone = context.space_data.shading.type == "RENDERED" and context.engine == ENGINE
-    if context.scene.milo_splats.show and not alone:
-        show(context, among_others=True)
+    settings, rendered = context.scene.milo_splats, context.space_data.shading.type == "RENDERED"
+    if settings.show and not (rendered and context.engine == ENGINE):
+        covered = rendered and settings.hide_mesh and context.engine != "BLENDER_WORKBENCH"
+        show(context, True, COVER * size_of_largest(context.scene) if covered else 0.0)
 
 
 _handle: object = None

@@ -19,7 +19,7 @@ void main() {
 FRAGMENT = """
 void main() {
     ivec2 size = textureSize(depth_map, 0);
-    float z = -texelFetch(depth_map, min(ivec2(uv * vec2(size)), size - 1), 0).r;
+    float z = nearer - texelFetch(depth_map, min(ivec2(uv * vec2(size)), size - 1), 0).r;
     if (z < -1e9) {
         discard;
     }
@@ -45,8 +45,9 @@ class Texture:
         self.image = _texture(colours, "RGBA16F")
         self.depth = _texture(depths[..., None], "R32F")
 
-    def draw(self, view: View, among_others: bool) -> None:
-        """Draw into the whole of a region with this view; hidden by what is nearer there, if `among_others`."""
+    def draw(self, view: View, among_others: bool, nearer: float) -> None:
+        """Draw into the whole of a region with this view; hidden by what is `nearer` by so many units there, if
+        `among_others`."""
         import gpu
 
         shader, batch = _quad()
@@ -57,6 +58,7 @@ class Texture:
         shader.bind()
         shader.uniform_sampler("image", self.image)
         shader.uniform_sampler("depth_map", self.depth)
+        shader.uniform_float("nearer", nearer)
         shader.uniform_float("clip", (P[2, 2], P[2, 3], P[3, 2], P[3, 3]))
         batch.draw(shader)
         gpu.state.depth_test_set("NONE")
@@ -83,6 +85,7 @@ def _quad():
     info.sampler(0, "FLOAT_2D", "image")
     info.sampler(1, "FLOAT_2D", "depth_map")
     info.push_constant("VEC4", "clip")
+    info.push_constant("FLOAT", "nearer")
     info.fragment_out(0, "VEC4", "colour")
     if hasattr(info, "depth_write"):  # from 4.5; before, only macOS needs it, and there splats are in front of all
         info.depth_write("ANY")

@@ -126,6 +126,9 @@ def test_splats_are_drawn_among_other_objects(stage):
     cube = yellow["splats-2-posed"].sum()
     assert 150 < yellow["splats-1-solid"].sum() < 0.2 * cube     # a corner looks out beside the ball, then more
     assert yellow["splats-4-rendered"].sum() < 0.1 * cube        # the engine MILo draws splats alone
+    for name in ("splats-5-material", "splats-6-eevee", "splats-7-cycles"):
+        assert blue[name].sum() > 0.995 * blue["splats-1-solid"].sum(), name     # the mesh is nowhere before its splats
+        assert 100 < yellow[name].sum() < 0.2 * cube, name
     left = [np.nonzero(blue[name])[1].mean() for name in ("splats-1-solid", "splats-2-posed")]
     assert left[1] < left[0] - 50                                # they went along with the mesh
     assert result["pictures_at_rest"] == 0 and result["problems"] == [""] and "not running" in result["said"]

@@ -49,6 +49,10 @@ def artist():
     obj = bpy.data.objects["photos"]
     bpy.ops.mesh.primitive_cube_add(size=0.5, location=(0, 0.45, 0))
     cube = bpy.context.object
+    yellow = bpy.data.materials.new("yellow")
+    yellow.use_nodes = True
+    yellow.node_tree.nodes["Principled BSDF"].inputs["Base Color"].default_value = (0.9, 0.6, 0.1, 1)
+    cube.data.materials.append(yellow)
     obj.select_set(False)
     cube.select_set(False)
     space = hands.view()[1]
@@ -67,6 +71,16 @@ def artist():
     yield from settled(live_view)
     RESULT["bounds"] = obj.display_type
     yield from picture("splats-1-solid")
+
+    scene.cycles.preview_samples = 2
+    for name, engine, shading in (("5-material", scene.render.engine, "MATERIAL"),
+                                  ("6-eevee", scene.render.engine, "RENDERED"), ("7-cycles", "CYCLES", "RENDERED")):
+        scene.render.engine, space.shading.type = engine, shading
+        yield from wait(4.0)                            # shaders are compiled; Cycles takes its samples
+        yield from settled(live_view)
+        yield from picture(f"splats-{name}")
+    space.shading.type = "SOLID"
+    yield from settled(live_view)
 
     view = live_view.views()[0]
     came, start = view.pictures, time.monotonic()
