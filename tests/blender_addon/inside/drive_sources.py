@@ -78,6 +78,7 @@ def artist():
     bpy.app.translations.register("milo test", {"de_DE": GERMAN})
     view = bpy.context.preferences.view
     view.language, view.use_translate_interface = "de_DE", True
+    yield from hands.wait(2.0)
     yield from hands.picture("sources-3-taken-german")
     hands.result(wide=wide, narrow=region.width, taken=[obj.name for obj in camera.milo.taken.objects],
                  scenes=len(bpy.data.scenes), says=frames.iface_("Cameras with a photo: {}").format(2))
