@@ -157,7 +157,8 @@ def finish(
 def score_tnt(
     mesh: Annotated[Path, typer.Argument(help="Mesh to score, PLY.")],
     dataset: Annotated[Path, typer.Option("--data", help="Folder of the scene: SCENE.ply, SCENE.json, ...")],
-    trajectory: Annotated[Path, typer.Option(help="Cameras of the reconstruction: .log, .npy, or a scene folder.")],
+    trajectory: Annotated[Path, typer.Option(help="Cameras of the reconstruction: .log, .npy, .json (sdfstudio), or a "
+                                                  "scene folder.")],
     tau: Annotated[float | None, typer.Option(help="Threshold, metres; the scene's own if not given.")] = None,
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Folder; evaluation/ beside the mesh.")] = None,
 ) -> None:

@@ -22,7 +22,7 @@ from .point_alignment import moved
 
 def tanks_and_temples(mesh: Path, dataset: Path, trajectory: Path, tau: float | None = None,
                       output: Path | None = None) -> dict:
-    """`tanks_and_temples.evaluate` with the cameras of a .log, an .npy, or a scene's folder (in the order of names).
+    """`tanks_and_temples.evaluate` with cameras of a .log, .npy or .json, or a scene's folder (in the order of names).
 
     results.json, curves.png, precision.ply and recall.ply go to `output`, a folder; evaluation/ beside the mesh if
     None.

@@ -61,9 +61,10 @@ def read_crop(path: Path) -> Crop:
 
 
 def read_trajectory(path: Path) -> np.ndarray:
-    """Camera-to-world matrices [C, 4, 4] of a .log (three integers, then four rows a camera) or an .npy."""
-    if path.suffix == ".npy":
-        poses = _parsed(path, lambda: np.load(path, allow_pickle=False))
+    """Camera-to-world matrices [C, 4, 4] of a .log (three integers, then four rows a camera), an .npy, or the .json of
+    sdfstudio (meta_data.json) or of a NeRF (transforms.json), whose axes may differ: only the centres are compared."""
+    if path.suffix in (".npy", ".json"):
+        poses = _parsed(path, lambda: _frames(path) if path.suffix == ".json" else np.load(path, allow_pickle=False))
         shaped = poses.ndim == 3 and poses.shape[1:] == (4, 4)
     else:
         numbers = _parsed(path, lambda: np.array(path.read_text(encoding="utf-8").split(), np.float64))
@@ -72,6 +73,14 @@ def read_trajectory(path: Path) -> np.ndarray:
     if not shaped or not np.isfinite(poses).all():
         raise SceneError(path, "this is not a trajectory (three integers and four rows a camera)", "Give another file")
     return poses.astype(np.float64)
+
+
+def _frames(path: Path) -> np.ndarray:
+    try:
+        frames = json.loads(path.read_text(encoding="utf-8"))["frames"]
+        return np.array([frame.get("camtoworld") or frame["transform_matrix"] for frame in frames], np.float64)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"no frames with camtoworld: {error}") from error
 
 
 def write_trajectory(path: Path, viewmats: np.ndarray) -> None:

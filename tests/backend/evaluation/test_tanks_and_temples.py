@@ -138,9 +138,19 @@ def test_trajectory_files(tmp_path):
     viewmats = np.linalg.inv(np.stack([a_similarity(1, 0.1 * i) for i in range(3)]))
     write_trajectory(tmp_path / "a.log", viewmats)
     assert np.allclose(read_trajectory(tmp_path / "a.log"), np.linalg.inv(viewmats))
+    for key in ("camtoworld", "transform_matrix"):
+        frames = [{"rgb_path": f"{i}.png", key: pose.tolist()} for i, pose in enumerate(np.linalg.inv(viewmats))]
+        (tmp_path / "meta_data.json").write_text(json.dumps({"frames": frames, "height": 3}))
+        assert np.allclose(read_trajectory(tmp_path / "meta_data.json"), np.linalg.inv(viewmats))
     (tmp_path / "b.log").write_text("1 2 3 4")
-    with pytest.raises(SceneError, match="not a trajectory"):
-        read_trajectory(tmp_path / "b.log")
+    (tmp_path / "flat.json").write_text(json.dumps({"frames": [{"camtoworld": [1, 2]}]}))
+    for name in ("b.log", "flat.json"):
+        with pytest.raises(SceneError, match="not a trajectory"):
+            read_trajectory(tmp_path / name)
+    for text in ("[]", '{"frames": [{}]}', '{"frames": 3}', "{"):
+        (tmp_path / "c.json").write_text(text)
+        with pytest.raises(SceneError, match="cannot be read"):
+            read_trajectory(tmp_path / "c.json")
 
 
 def test_closed_form_ransac_and_icp():
