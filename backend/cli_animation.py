@@ -12,7 +12,7 @@ from .devices import choose_device
 
 
 def render_animation(
-    run: Annotated[Path, typer.Argument(help="Folder of the run whose splats are animated.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run, or of the splats stored beside the .blend.")],
     animation: Annotated[Path, typer.Argument(help="The file that Blender has saved (Save Animation for Rendering).")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Folder of the pictures, frame_NNNN.png.")],
     more: Annotated[list[str] | None, typer.Option("--run", help="A further run, as NUMBER=FOLDER.")] = None,

@@ -23,6 +23,12 @@ def require_run(path: Path, *files: str) -> None:
         raise SceneError(path, f"the run is not finished (no {' and no '.join(missing)})", "Resume it first")
 
 
+def splats_of(path: Path) -> Path:
+    """The splats of a run: splats.ply, or splats.spz where a .blend has kept them so."""
+    exact, small = path / "splats.ply", path / "splats.spz"
+    return small if small.is_file() and not exact.is_file() else exact
+
+
 def config_of(path: Path) -> Config:
     """The configuration of a run.
 

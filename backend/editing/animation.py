@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from milo.backend.data.runs import how_drawn, require_run
+from milo.backend.data.runs import how_drawn, require_run, splats_of
 from milo.protocol.surfaces import Animation, Frame
 
 from .binding import Source
@@ -39,20 +39,21 @@ def render_animation(runs: dict[int, Path], file: Path, output: Path, *, backgro
     """Draw every frame as OUTPUT/frame_NNNN.png, and say so one by one.
 
     Args:
-        runs: folders of runs by their number in the animation, 1 for that of a single one.
+        runs: folders of runs, or of splats that a .blend has stored, by their number in the animation, 1 for that of
+            a single one.
         file: the animation.
         background: "black", "white" or "transparent".
         resume: leave out frames that an earlier start with the same inputs has drawn.
         should_stop: asked before each frame.
 
     Raises:
-        ProtocolError: the file is damaged. SceneError, PlyError: a run is not complete. ValueError: the animation does
+        ProtocolError: the file is damaged. SceneError: a run is not complete. ValueError: the animation does
             not go with the runs.
     """
     if background not in BACKGROUNDS:
         raise ValueError(f"background {background}: choose {', '.join(BACKGROUNDS)}.")
     for run in runs.values():
-        require_run(run, "splats.ply", "mesh.ply")
+        require_run(run, splats_of(run).name, "mesh.ply")
     with Animation(file) as animation:
         paths = [output / f"frame_{number:04d}.png" for number in animation.numbers]
         kept = _same_as_before(output, _inputs(runs, file, background)) and resume
@@ -64,7 +65,7 @@ def render_animation(runs: dict[int, Path], file: Path, output: Path, *, backgro
             if should_stop():
                 return
             if player is None:
-                sources = {number: source_of(run / "splats.ply", run / "mesh.ply") for number, run in runs.items()}
+                sources = {number: source_of(splats_of(run), run / "mesh.ply") for number, run in runs.items()}
                 player = Player(sources, device, how_drawn(runs[min(runs)]))
             save_picture(path, player.rgba(animation[at], animation.size, background))
             yield FrameDone(at + 1, len(paths), path, True)
@@ -108,7 +109,7 @@ def _inputs(runs: dict[int, Path], file: Path, background: str) -> dict:
         status = path.stat()
         return [path.name, status.st_size, status.st_mtime_ns]
     return {"format": FORMAT, "animation": stamp(file), "background": background,
-            "runs": {str(number): [stamp(run / name) for name in ("splats.ply", "mesh.ply")]
+            "runs": {str(number): [stamp(path) for path in (splats_of(run), run / "mesh.ply")]
                      for number, run in sorted(runs.items())}}
 
 

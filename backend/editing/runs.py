@@ -12,10 +12,10 @@ from .binding import Source
 
 
 def source_of(splats: Path, mesh: Path) -> Source:
-    """Gaussians of a splat PLY, and where they belong on the mesh that was extracted with them.
+    """Gaussians of a splat PLY or SPZ, and where they belong on the mesh that was extracted with them.
 
     Raises:
-        milo.backend.data.errors.PlyError: a file is missing or damaged.
+        milo.backend.data.errors.SceneError: a file is missing or damaged.
     """
     verts, faces, _ = read_mesh(mesh)
     return Source.of(load_gaussians(splats).splats(), verts, faces)

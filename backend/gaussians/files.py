@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from milo.backend.data.ply import SplatColumns, read_splats, write_splats
+from milo.backend.data.spz import read_spz
 
 from .model import Gaussians
 
@@ -24,13 +25,22 @@ def save_gaussians(path: str | Path, gaussians: Gaussians) -> None:
     write_splats(path, SplatColumns(**{column: tensors[name].cpu().numpy() for column, name in _COLUMNS.items()}))
 
 
-def load_gaussians(path: str | Path) -> Gaussians:
-    """Read a PLY with the columns of 3DGS; a missing 3D filter or occupancy is zero.
+def read_columns(path: str | Path) -> SplatColumns:
+    """Read a PLY with the columns of 3DGS, or an SPZ.
 
     Raises:
-        milo.backend.data.errors.PlyError: not such a file.
+        milo.backend.data.errors.SceneError: not such a file.
     """
-    columns = read_splats(path)
+    return read_spz(path) if Path(path).suffix == ".spz" else read_splats(path)
+
+
+def load_gaussians(path: str | Path) -> Gaussians:
+    """Read a PLY with the columns of 3DGS, or an SPZ; a missing 3D filter or occupancy is zero.
+
+    Raises:
+        milo.backend.data.errors.SceneError: not such a file.
+    """
+    columns = read_columns(path)
     count = len(columns.means)
     missing = {"filter_3d": (count,), "base_occupancy": (count, 9), "occupancy_shift": (count, 9)}
     tensors = {}
@@ -41,9 +51,9 @@ def load_gaussians(path: str | Path) -> Gaussians:
 
 
 def drawn_columns(path: str | Path) -> SplatColumns:
-    """The Gaussians of a PLY as they are drawn: with the 3D filter in their sizes and opacities, for files that have no
+    """The Gaussians of a file as they are drawn: with the 3D filter in their sizes and opacities, for files that have no
     room for it."""
     drawn = load_gaussians(path).splats().detach()
-    return replace(read_splats(path), scales=drawn.scales.log().numpy(),
+    return replace(read_columns(path), scales=drawn.scales.log().numpy(),
                    opacities=torch.logit(drawn.opacities, 1e-6).numpy(), filter_3d=None, base_occupancy=None,
                    occupancy_shift=None)

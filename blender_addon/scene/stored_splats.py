@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Splats that stay with the .blend: in a folder beside it, referenced relatively, or packed into it.
 
-The folder is like that of a run (`milo render-animation` takes it, with a PLY in it): the splats, the mesh that they
+The folder is like that of a run (`milo render-animation` takes it): the splats, the mesh that they
 follow, and how they are drawn. Packed, it is a zip file in a custom property of a text datablock, which costs nothing
 while nobody reads it.
 """

@@ -2,6 +2,7 @@
 """Saved animations to pictures: the right ones, gone on with after a stop, anew when something has changed."""
 
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 
 from milo.backend import cli
 from milo.backend.data.ply import write_mesh
+from milo.backend.data.spz import write_spz
 from milo.backend.editing.animation import render_animation
-from milo.backend.gaussians.files import load_gaussians, save_gaussians
+from milo.backend.gaussians.files import drawn_columns, load_gaussians, save_gaussians
 from milo.backend.gaussians.model import Gaussians
 from milo.backend.rendering.splats import render_view
 from milo.protocol.surfaces import AnimationWriter, Frame
@@ -82,6 +84,28 @@ def test_transparent_pictures_have_straight_alpha(run, walk, tmp_path):
     assert clear.shape[2] == 4 and clear[0, 0].tolist() == [0, 0, 0, 0] and clear[..., 3].max() > 200
     fits = clear[..., :3] < 255                                       # brighter than white has no straight alpha
     assert np.abs(clear[..., :3] * clear[..., 3:] / 255 - black)[fits].max() < 3
+
+
+def test_splats_that_a_blend_has_stored_small(run, walk, tmp_path, capfd):
+    """An SPZ does as well as the PLY that it was made of; damaged, it is named."""
+    stored, picture = tmp_path / "stored", {}
+    stored.mkdir()
+    for name in ("mesh.ply", "config.json", "run.json"):
+        shutil.copyfile(run / name, stored / name)
+    write_spz(stored / "splats.spz", drawn_columns(run / "splats.ply"))
+    for folder in (run, stored):
+        with pytest.raises(SystemExit) as caught:
+            cli.main(["render-animation", str(folder), str(walk), "-o", str(tmp_path / folder.name), "--device", "cpu"])
+        assert not caught.value.code, capfd.readouterr().err
+        picture[folder] = [np.asarray(Image.open(path), np.float32)
+                           for path in sorted((tmp_path / folder.name).glob("*.png"))]
+    assert len(picture[run]) == len(picture[stored]) == 3
+    for exact, small in zip(picture[run], picture[stored]):
+        assert exact.max() > 100 and 0 < np.square(exact - small).mean() < 255**2 / 10**3.5      # 35 dB
+    (stored / "splats.spz").write_bytes(b"no splats")
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["render-animation", str(stored), str(walk), "-o", str(tmp_path / "stored")])
+    assert caught.value.code == 2 and "splats.spz" in capfd.readouterr().err
 
 
 def test_the_command(run, walk, tmp_path, capfd):
