@@ -50,6 +50,12 @@ def look_for_copies() -> float:
     return COPIES_S
 
 
+def drawn() -> None:
+    """The panel is drawn as things are now: between two ticks, too, when Blender draws it for reasons of its own."""
+    global _drawn
+    _drawn = appearance(session.current())
+
+
 def appearance(now: session.Session) -> tuple:
     """Everything the panel shows that changes without the user."""
     info, trouble, start = now.job_info, now.trouble, now.starting

@@ -165,5 +165,6 @@ class StoreWork:
 
 
 def note_change(what: str) -> None:
-    """The .blend is other than its file: Blender asks before it is closed."""
-    bpy.ops.ed.undo_push(message=what)
+    """The .blend is other than its file: Blender asks before it is closed. Nothing is pushed into a tool at work."""
+    if not any(len(window.modal_operators) for window in bpy.context.window_manager.windows):
+        bpy.ops.ed.undo_push(message=what)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from bpy.app.translations import pgettext_iface as iface_
 from bpy.types import Context, Panel, UILayout
 
-from .. import session
+from .. import heartbeat, session
 from . import backend, frames, outlook, photos, words
 from .look import MiloPanel, draw_text, side_by_side
 
@@ -37,6 +37,7 @@ class MILO_PT_main(MiloPanel, Panel):
         draw_buttons(layout, context, now)
         draw_progress(layout, context, now)
         draw_trouble(layout, context, now)
+        heartbeat.drawn()
 
 
 def draw_buttons(layout: UILayout, context: Context, now: session.Session) -> None:

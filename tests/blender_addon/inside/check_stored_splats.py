@@ -130,6 +130,22 @@ def test_a_blend_saved_elsewhere_finds_its_splats(session, tmp_path):
     assert stored().folder == "//a copy_splats/suzanne" and (folder / "splats.spz").is_file()
 
 
+def test_work_that_ends_between_two_ticks_leaves_no_bar_in_the_panel(session, milo, monkeypatch):
+    from bl_ext.user_default.milo.panels.main import MILO_PT_main
+    from check_photos import draw
+    save(session, "spz")
+    heartbeat, redraws = milo("heartbeat"), []
+    heartbeat.tick()
+    monkeypatch.setattr(heartbeat, "redraw", lambda: redraws.append(True))
+    heartbeat.tick()
+    assert not redraws
+    bpy.ops.milo.pack_splats()
+    draw(MILO_PT_main)                                    # as Blender does after a click
+    session.storing._errand.join(10)
+    heartbeat.tick()
+    assert redraws and stored().packed
+
+
 def test_splats_of_another_reconstruction_stay(session, tmp_path):
     """An object of the same name, as a second reconstruction has once the first one's was renamed."""
     other = bpy.data.scenes.new("other").milo_stored.add()
