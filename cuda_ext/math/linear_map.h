@@ -50,8 +50,8 @@ MILO_HD bool orthogonalise(Vec3<T>& a, Vec3<T>& b, Vec3<T>& va, Vec3<T>& vb) {
     constexpr T kRounding = sizeof(T) == 4 ? T(1e-7) : T(1e-15);
     const T first = dot(a, a), second = dot(b, b), off = T(2) * dot(a, b);
     if (!(absolute(off) > kRounding * T(sqrt(first * second)))) return false;
-    const T gap = second - first, root = sqrt(gap * gap + off * off);
-    const T tangent = off / (gap < T(0) ? gap - root : gap + root);
+    const T ratio = (second - first) / off, root = sqrt(ratio * ratio + T(1));   // a ratio: squares of small ones vanish
+    const T tangent = T(1) / (ratio < T(0) ? ratio - root : ratio + root);
     const T cosine = T(1) / T(sqrt(T(1) + tangent * tangent)), sine = tangent * cosine;
     const Vec3<T> a_before = a, v_before = va;
     a = cosine * a - sine * b;

@@ -38,6 +38,7 @@ MATRICES = {
     "flat": with_stretches([[1, 0.5, 0], [1, 1, 1e-12], [2, 1, 1e-6]] * 20),
     "needle": with_stretches([[1, 0, 0], [1, 1e-5, 1e-5], [1, 1e-12, 1e-13]] * 20),
     "needle along an axis": torch.diag(torch.tensor([0.0, 0, 5])).double()[None],
+    "needle and two equal columns": torch.tensor([[[1, 0, 0], [0, e, e], [0, 0, 0]] for e in (1e-12, 1e-18)]).double(),
     "one row": torch.tensor([[[0.0, 0, 0], [1, 2, 3], [0, 0, 0]]]).double(),
     "columns of all sizes": random(500, 3, 3) * torch.logspace(-9, 9, 3, dtype=torch.float64),
     "tiny": 1e-30 * random(100, 3, 3),
