@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from milo.backend.data.runs import require_run
+from milo.backend.data.runs import require_run, splats_of
 
 from .devices import choose_device
 
@@ -134,7 +134,7 @@ def finish(
 ) -> None:
     """Make an asset of a run: clean, light, with UVs, colour and normal textures; GLB, OBJ, PLY, and splats as PLY and
     SPZ. Ctrl-C stops it."""
-    require_run(run, "splats.ply", "mesh.ply")
+    require_run(run, splats_of(run).name, "mesh.ply")
     device = choose_device(device)
     from milo.backend.finishing.finish import FinishingStopped
     from milo.backend.finishing.finish import finish as finish_run
@@ -151,6 +151,9 @@ def finish(
     except FinishingStopped:
         raise typer.Exit(130) from None
     console.asset_table(done.report)
+    if done.report["source"] != source:
+        console.say("The photos cannot be read: the texture was made from the splats, seen from the photos' cameras. "
+                    "If the photos have only moved, give the folder of their scene with --scene.")
     console.say(f"Asset: {done.folder}")
 
 

@@ -86,6 +86,13 @@ class FinishWork:
             return "Waiting", 0.0
         return info.stage, info.iteration / info.iterations if info.iterations else 0.0
 
+    @property
+    def notice(self) -> str:
+        """What the user should know about the last one, or ""."""
+        if self.report and self.report["source"] != self.report["options"]["source"]:
+            return "The backend does not have the photos: the texture was made from the splats"
+        return ""
+
     # -- what operators do ---------------------------------------------------------------------------------------------
 
     def start(self, scene: bpy.types.Scene) -> None:

@@ -10,8 +10,9 @@ from .jobs import SceneFile
 from .schema import Choice, List, Record
 
 FORMATS = ("spz", "ply")
-# In the folder of a run: the splats, the mesh that they follow, the configuration, and how they are drawn.
-STORED = ("splats.spz", "splats.ply", "mesh.ply", "config.json", "run.json")
+# In the folder of a run: the splats, the mesh that they follow, the configuration, how they are drawn, and from where
+# the photos were taken.
+STORED = ("splats.spz", "splats.ply", "mesh.ply", "config.json", "run.json", "cameras.json")
 
 
 @message("splats.files")

@@ -48,7 +48,7 @@ def read_arguments(folder: Path) -> dict:
 
 
 def read_cameras(path: Path) -> list[Camera]:
-    """The cameras of a cameras.json of 3DGS, sorted by name; their principal points are the picture's centre.
+    """The cameras of a cameras.json of 3DGS, sorted by name; principal points are the picture's centre unless it tells.
 
     Raises:
         SceneError: the file is missing or not such a list.
@@ -73,14 +73,16 @@ def _camera(path: Path, record: dict) -> Camera:
     rotation, position = np.array(record["rotation"], np.float64), np.array(record["position"], np.float64)
     viewmat = np.eye(4)
     viewmat[:3, :3], viewmat[:3, 3] = rotation.T, -rotation.T @ position
-    K = pinhole(float(record["fx"]), float(record["fy"]), width / 2, height / 2)
+    K = pinhole(float(record["fx"]), float(record["fy"]), float(record.get("cx", width / 2)),
+                float(record.get("cy", height / 2)))
     viewmat = rigid_viewmat(str(path), name, viewmat)
     K = checked_K(str(path), name, K, width, height)
     return Camera(torch.from_numpy(viewmat).float(), torch.from_numpy(K).float(), width, height, name)
 
 
 def camera_records(cameras: list[Camera]) -> list[dict]:
-    """The inverse of `read_cameras`, for cameras.json; an off-centre principal point is lost."""
+    """The inverse of `read_cameras`, for cameras.json; principal points, cx and cy, are for us only."""
     return [{"id": index, "img_name": camera.name, "width": camera.width, "height": camera.height,
              "position": camera.center.tolist(), "rotation": camera.viewmat[:3, :3].T.tolist(),
-             "fx": float(camera.K[0, 0]), "fy": float(camera.K[1, 1])} for index, camera in enumerate(cameras)]
+             "fx": float(camera.K[0, 0]), "fy": float(camera.K[1, 1]),
+             "cx": float(camera.K[0, 2]), "cy": float(camera.K[1, 2])} for index, camera in enumerate(cameras)]

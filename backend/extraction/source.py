@@ -66,7 +66,7 @@ def open_source(path: str | Path, scene: str | Path | None = None, overrides: It
     activated = gaussians.splats().detach().to(device)
     logits = (gaussians.base_occupancy + gaussians.occupancy_shift).detach().to(device)
     if scene.is_file():
-        views, extent = _without_photos(scene, activated, config)
+        views, extent = views_without_photos(scene, activated, config)
     else:
         loaded = load_scene(scene, config.data).to(device)
         views, extent = loaded.train, loaded.extent
@@ -92,7 +92,7 @@ def configuration_of_folder(path: Path, splats: Path, scene: Path | None) -> tup
     return config, scene
 
 
-def _without_photos(path: Path, splats: Splats, config: Config) -> tuple[list[View], float]:
+def views_without_photos(path: Path, splats: Splats, config: Config) -> tuple[list[View], float]:
     """The views of a cameras.json, which the splats themselves take the place of photos in; and their extent."""
     cameras = read_cameras(path)
     extent = camera_extent(cameras)

@@ -38,7 +38,7 @@ def view_psnr(run: FinishedRun, image: Tensor, view: View) -> float:
 
 
 def comparison(run: FinishedRun, asset: Asset) -> Image.Image:
-    """Photo, full mesh and asset from a few held-out views (training views, if none are held out)."""
+    """Photo (splats where it is gone), full mesh and asset from a few held-out views (else training views)."""
     views = run.scene.test or run.scene.train
     chosen = [views[i * len(views) // ROWS] for i in range(min(ROWS, len(views)))]
     rows = []
@@ -46,7 +46,8 @@ def comparison(run: FinishedRun, asset: Asset) -> Image.Image:
         images = [full_image(run, view), textured_image(run, asset, view)]
         rows.append([Cell(_picture(view.target(run.background)), view.camera.name),
                      *(Cell(_picture(image), f"PSNR {view_psnr(run, image, view):.2f} dB") for image in images)])
-    held_out = "photo, held out" if run.scene.test else "photo"
+    kind = "photo" if run.has_photos else "splats: the photos are gone"
+    held_out = f"{kind}, held out" if run.scene.test else kind
     side = len(asset.color)
     return contact_sheet(f"{run.scene.name}: the finished asset", [
         held_out, f"full mesh: {len(run.faces):,} triangles, vertex colours",

@@ -15,14 +15,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from milo.backend.data.ply import read_splats, write_mesh, write_splats
+from milo.backend.data.errors import SceneError
+from milo.backend.data.ply import write_mesh, write_splats
+from milo.backend.data.runs import splats_of
 from milo.backend.data.scene import View
 from milo.backend.data.splat_folder import latest_splats
 from milo.backend.data.spz import write_spz
 from milo.backend.evaluation.finished_run import FinishedRun, open_run
 from milo.backend.evaluation.mesh_views import seen_faces
 from milo.backend.extraction.steps import ExtractStep
-from milo.backend.gaussians.files import drawn_columns
+from milo.backend.gaussians.files import drawn_columns, read_columns
 from milo.protocol.assets import AssetMesh
 
 from .asset import Asset, png
@@ -66,7 +68,7 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
         run: folder of a finished run.
         output: folder; made if it is not there, files in it are replaced.
         options: defaults where None.
-        scene: folder of the scene, if it has moved.
+        scene: folder of the scene, if it has moved; or a cameras.json where the photos are gone.
         device: where the drawing is done.
         for_blender: write what the extension takes (milo.protocol.assets) instead, and no splats.
         on_step: called after each step.
@@ -86,7 +88,8 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
             raise FinishingStopped
 
     step("loading")
-    opened = open_run(run, scene, device)
+    opened = _opened(Path(run), scene, device)
+    source = options.source if opened.has_photos else "splats"
     step("clean")
     cameras = [view.camera for view in opened.scene.train]
     seen = seen_faces(*_on(device, opened.verts, opened.faces), cameras, near=opened.scale.mesh_near).cpu().numpy()
@@ -109,10 +112,10 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
             step("bake", done, len(cameras), vertices)
 
         surface = texels, *_on(device, charted.verts, charted.faces)
-        if gains is None and options.balance and options.source == "photos":
+        if gains is None and options.balance and source == "photos":
             step("exposure", vertices=len(mesh[0]))
-            gains = photo_gains(*surface, photos_of(opened, options.source), near=opened.scale.mesh_near)
-        colors, weight = bake_colors(*surface, photos_of(opened, options.source, gains),
+            gains = photo_gains(*surface, photos_of(opened, source), near=opened.scale.mesh_near)
+        colors, weight = bake_colors(*surface, photos_of(opened, source, gains),
                                      near=opened.scale.mesh_near, on_photo=on_photo)
         normals = None
         if options.normal_map:
@@ -134,7 +137,7 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
     if not for_blender:
         files += write_placed_splats(folder, opened.path, place)
     without = {} if opened.colors is None else held_out(opened, partial(full_image, opened))
-    report = {"format": FORMAT, "scene": opened.scene.name, "options": asdict(options),
+    report = {"format": FORMAT, "scene": opened.scene.name, "options": asdict(options), "source": source,
               "full": {"triangles": len(opened.faces), "clean": len(full[1]), **without},
               "gains": [] if gains is None else [float(gains.min()), float(gains.max())],
               "levels": levels, "seconds": time.monotonic() - started}
@@ -144,12 +147,23 @@ def finish(run: str | Path, output: str | Path, options: FinishOptions | None = 
     return Finished(folder, [*files, "finish.json"], report)
 
 
+def _opened(run: Path, scene: str | Path | None, device: str) -> FinishedRun:
+    """The run with its photos; where they cannot be read, with pictures of its splats from the same cameras."""
+    try:
+        return open_run(run, scene, device, needs_photos=False)
+    except SceneError:
+        cameras = run / "cameras.json"
+        if scene is not None or not cameras.is_file():
+            raise
+        return open_run(run, cameras, device, needs_photos=False)
+
+
 def photos_of(run: FinishedRun, source: str, gains: np.ndarray | None = None) -> Iterator[Photo]:
     """What colours are taken from: training photos, times their gains [P, 3], or the splats from where they stood."""
     gains = np.ones((len(run.scene.train), 3), np.float32) if gains is None else gains
     for view, gain in zip(run.scene.train, gains):
         opaque = None if view.mask is None else view.mask.to(run.background.device) == 255
-        if source == "splats":
+        if source == "splats" and run.has_photos:
             yield Photo(view.camera, run.splat_image(view), opaque)
         else:
             image = view.target(torch.zeros_like(run.background))
@@ -189,8 +203,8 @@ def write_for_blender(folder: Path, asset: Asset, mesh: Mesh, place: Placement) 
 
 def write_placed_splats(folder: Path, run: Path, place: Placement) -> list[str]:
     """Write the run's Gaussians in their place: splats.ply with all its columns, splats.spz as they are drawn."""
-    path = latest_splats(run) or run / "splats.ply"
-    write_splats(folder / "splats.ply", moved_splats(read_splats(path), place))
+    path = latest_splats(run) or splats_of(run)
+    write_splats(folder / "splats.ply", moved_splats(read_columns(path), place))
     write_spz(folder / "splats.spz", moved_splats(drawn_columns(path), place))
     return ["splats.ply", "splats.spz"]
 

@@ -51,8 +51,8 @@ def load_gaussians(path: str | Path) -> Gaussians:
 
 
 def drawn_columns(path: str | Path) -> SplatColumns:
-    """The Gaussians of a file as they are drawn: with the 3D filter in their sizes and opacities, for files that have no
-    room for it."""
+    """The Gaussians of a file as they are drawn: with the 3D filter in their sizes and opacities, for files that have
+    no room for it."""
     drawn = load_gaussians(path).splats().detach()
     return replace(read_columns(path), scales=drawn.scales.log().numpy(),
                    opacities=torch.logit(drawn.opacities, 1e-6).numpy(), filter_3d=None, base_occupancy=None,

@@ -28,14 +28,17 @@ def finish_job(folder: Path, device: str, should_stop: Callable[[], bool]) -> It
     options, source = FinishOptions.from_settings(request.settings), folder.parent / request.scene.job
     if not source.is_dir():     # while this was paused, or had failed
         raise ProtocolError("not_ready", "The reconstruction that was to be finished has been deleted.")
-    if not (source / "scene").is_dir():     # stored_splats.take_back brings no photos
-        raise ProtocolError("not_ready", "This backend has the splats of the reconstruction, but not its photos.",
-                            "Finish it with the backend that has made it.")
+    scene = source / "scene"
+    if not scene.is_dir():      # stored_splats.take_back brings no photos, but from where they were taken
+        scene = source / "run" / "cameras.json"
+        if not scene.is_file():
+            raise ProtocolError("not_ready", "This backend has the splats of the reconstruction, but neither its "
+                                "photos nor their cameras.", "Finish it with the backend that has made it.")
     happened: SimpleQueue = SimpleQueue()
 
     def work() -> None:
         try:
-            happened.put(finish(source / "run", folder / "run", options, scene=source / "scene", device=device,
+            happened.put(finish(source / "run", folder / "run", options, scene=scene, device=device,
                                 for_blender=True, on_step=happened.put, should_stop=should_stop))
         except BaseException as error:
             happened.put(error)

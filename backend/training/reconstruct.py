@@ -125,6 +125,7 @@ class _Run:
         self.directory.start_metrics(self.training.iteration)
         self.metrics.forget()
         self.directory.write_json("config.json", self.config.to_dict())
+        self.directory.write_cameras([view.camera for view in self.scene.train])
 
     # -- training ----------------------------------------------------------------------------------------------------
 

@@ -9,6 +9,9 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from milo.backend.data.cameras import Camera
+from milo.backend.data.splat_folder import camera_records
+
 from .errors import writing
 
 FORMAT = 1
@@ -17,8 +20,9 @@ FORMAT = 1
 class RunDirectory:
     """Paths and files of one reconstruction.
 
-    config.json, metrics.jsonl (a line per logged iteration and event), checkpoints/, splats.ply, mesh.ply, pictures/,
-    stages/ (meshes on the way, kept by `milo reconstruct`) and run.json (how it went).
+    config.json, cameras.json (the training cameras, as 3DGS writes them), metrics.jsonl (a line per logged iteration
+    and event), checkpoints/, splats.ply, mesh.ply, pictures/, stages/ (meshes on the way, kept by `milo reconstruct`)
+    and run.json (how it went).
     """
 
     def __init__(self, path: str | Path):
@@ -42,10 +46,17 @@ class RunDirectory:
 
     def write_json(self, name: str, table: dict[str, Any]) -> None:
         """Write NAME with "format": 1; the file is replaced whole."""
+        self._write(name, json.dumps({"format": FORMAT} | table, indent=1))
+
+    def write_cameras(self, cameras: list[Camera]) -> None:
+        """Write cameras.json, by which colours can be taken from the splats once the photos are gone."""
+        self._write("cameras.json", json.dumps(camera_records(cameras)))
+
+    def _write(self, name: str, text: str) -> None:
         path = self.path / name
         partial = path.with_suffix(".partial")
         with writing(path):
-            partial.write_text(json.dumps({"format": FORMAT} | table, indent=1) + "\n", encoding="utf-8")
+            partial.write_text(text + "\n", encoding="utf-8")
             os.replace(partial, path)
 
     def start_metrics(self, iteration: int) -> None:

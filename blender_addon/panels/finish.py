@@ -39,6 +39,8 @@ class MILO_PT_finish(MiloPanel, Panel):
             box = layout.box().column(align=True)
             draw_text(box, context, work.problem.message, "ERROR", alert=True)
             draw_text(box, context, work.problem.hint, "BLANK1")
+        if work.notice:
+            draw_text(layout, context, work.notice, "INFO")
         finest = asset.find(context.scene.milo.job)
         if finest is not None:
             text = iface_("{}: {} triangles").format(finest.name, words.count(len(finest.data.polygons)))

@@ -69,10 +69,14 @@ def sample_scene(path: Path) -> Path:
 
 def sample_run(path: Path) -> Path:
     """A finished run of the sample scene whose mesh is the truth, with a few splats."""
-    from milo.backend.config import load_config
+    from milo.backend.config import DataConfig, load_config
     from milo.backend.data.ply import SplatColumns, write_splats
+    from milo.backend.data.scene import load_scene
+    from milo.backend.data.splat_folder import camera_records
 
     path.mkdir()
+    cameras = [view.camera for view in load_scene(SUZANNE, DataConfig(max_width=100)).train]
+    (path / "cameras.json").write_text(json.dumps(camera_records(cameras)))
     rng = np.random.default_rng(0)
     write_splats(path / "splats.ply", SplatColumns(
         means=rng.uniform(-1, 1, (50, 3)).astype(np.float32), sh_dc=rng.normal(size=(50, 3)).astype(np.float32),

@@ -4,6 +4,7 @@
 import json
 import shutil
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,18 @@ import pytest
 import torch
 from PIL import Image
 
-from milo.backend.config import load_config
+from milo.backend import cli
+from milo.backend.config import DataConfig, load_config
+from milo.backend.data.errors import SceneError
 from milo.backend.data.ply import SplatColumns, read_mesh, read_splats, write_splats
-from milo.backend.data.spz import read_spz
+from milo.backend.data.scene import load_scene
+from milo.backend.data.spz import read_spz, write_spz
 from milo.backend.finishing.finish import FinishingStopped, finish
 from milo.backend.finishing.options import FinishOptions
 from milo.backend.finishing.placement import UP, moved_splats, placement
-from milo.backend.gaussians.files import load_gaussians
+from milo.backend.gaussians.files import drawn_columns, load_gaussians
 from milo.backend.rendering.splats import render_view
+from milo.backend.training.run_directory import RunDirectory
 
 SUZANNE = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
 
@@ -99,6 +104,32 @@ def test_balanced_photos(run, tmp_path):
 def test_colours_from_splats(run, tmp_path):
     options = FinishOptions(triangles=500, texture=64, source="splats")
     assert 0 < finish(run, tmp_path, options).report["levels"][0]["seen"] <= 1
+
+
+def test_without_photos_the_colours_are_those_of_the_splats(run, tmp_path, capfd):
+    """As a .blend keeps a run: with the cameras, and splats that may be an SPZ; a plain sentence without cameras."""
+    scene, stored = load_scene(SUZANNE, DataConfig(max_width=100)), tmp_path / "stored"
+    stored.mkdir()
+    for name in ("mesh.ply", "config.json"):
+        shutil.copyfile(run / name, stored / name)
+    write_spz(stored / "splats.spz", drawn_columns(run / "splats.ply"))
+    (stored / "run.json").write_text(json.dumps({"format": 1, "scene_path": str(tmp_path / "gone")}))
+    with pytest.raises(SceneError, match="--scene"):
+        finish(stored, tmp_path / "out")
+    RunDirectory(stored).write_cameras([view.camera for view in scene.train])
+    options = FinishOptions(triangles=500, texture=64, balance=True)
+    done = finish(stored, tmp_path / "out", options)
+    assert done.report["source"] == "splats" and done.report["gains"] == [] and "psnr" not in done.report["levels"][0]
+    assert (tmp_path / "out" / "comparison.jpg").is_file() and len(read_splats(tmp_path / "out" / "splats.ply").means)
+    with_photos = finish(run, tmp_path / "seen", replace(options, source="splats"))
+    level, other = done.report["levels"][0], with_photos.report["levels"][0]
+    assert level["triangles"] == other["triangles"] and level["texels"] == other["texels"]
+    same, photos = (np.asarray(Image.open(tmp_path / name / "mesh_color.png"), float) for name in ("out", "seen"))
+    assert same.std() > 10 and np.abs(same - photos).mean() < 12       # but for masks, which only photos have
+    with pytest.raises(SystemExit) as caught:
+        cli.main(["finish", str(stored), "-o", str(tmp_path / "cli"), "--triangles", "200", "--texture", "32",
+                  "--device", "cpu"])
+    assert not caught.value.code and "made from the splats" in capfd.readouterr().out
 
 
 @pytest.mark.parametrize("stage", ["clean", "bake", "compare"])

@@ -13,11 +13,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from milo.backend.config import load_config
+from milo.backend.config import DataConfig, load_config
 from milo.backend.data.ply import SplatColumns, read_mesh, write_splats
+from milo.backend.data.scene import load_scene
+from milo.backend.data.splat_folder import camera_records
 from milo.protocol import ProtocolError
 from milo.protocol import messages as m
 from milo.protocol.assets import AssetMesh
+from milo.protocol.stored import RestoreJob, SplatFiles
 
 SUZANNE = Path(__file__).resolve().parents[3] / "examples" / "suzanne"
 SMALL = {"finish.triangles": 2000, "finish.texture": 128, "finish.levels": 2, "finish.scale": 0.5,
@@ -128,12 +131,28 @@ def test_the_source_of_a_running_finishing_stays(client, source):
     assert client.ask(m.GetJob(source)).state == "finished"
 
 
-def test_restored_splats_cannot_be_finished(client, server):
-    """Their photos stayed with the backend that had them."""
+def test_restored_splats_without_cameras_cannot_be_finished(client, server):
+    """Not by an earlier release's files, which do not tell from where the photos were taken."""
     job = client.wait(client.start(iterations=1).job, "finished").job
     shutil.rmtree(server.home / "jobs" / job / "scene")
     info = client.wait(start(client, job, {}), "failed", 60)
-    assert "not its photos" in info.error and "has made it" in info.hint
+    assert "neither its photos" in info.error and "has made it" in info.hint
+
+
+def test_restored_splats_give_the_colours(client, server, source):
+    """Their photos stayed with the backend that had them; the cameras came along."""
+    run = server.home / "jobs" / source / "run"
+    scene = load_scene(SUZANNE, DataConfig(max_width=100))
+    (run / "cameras.json").write_text(json.dumps(camera_records([view.camera for view in scene.train])))
+    kept = {file.path.removeprefix("run/"): fetch(client, source, file.path)
+            for file in client.ask(SplatFiles(source), 60).files}
+    assert {"splats.spz", "cameras.json"} <= set(kept)
+    client.ask(RestoreJob("restored", "suzanne", tuple(
+        m.SceneFile(name, client.put(data), len(data)) for name, data in kept.items())), 60)
+    job = start(client, "restored", {"finish.triangles": 300, "finish.texture": 32})
+    info = client.wait(job, lambda info: info.state in ("finished", "failed"), 60)
+    assert info.state == "finished", info
+    assert json.loads(fetch(client, job, "run/finish.json"))["source"] == "splats"
 
 
 def test_refusals(client, source):

@@ -9,6 +9,7 @@ import torch
 
 from milo.backend.config import Config
 from milo.backend.data.ply import read_mesh, read_splats
+from milo.backend.data.splat_folder import read_cameras
 from milo.backend.extraction.steps import ColoredMesh, ExtractStep
 from milo.backend.training import reconstruct as module
 from milo.backend.training.errors import TrainingError
@@ -38,6 +39,10 @@ def test_a_run_streams_and_fills_its_folder(ball, short_config, tmp_path):
     assert len(read_splats(finished.splats).means) == steps[-1].gaussians
     assert len(read_mesh(finished.mesh)[0]) == 3
     assert Config.from_dict(json.loads((tmp_path / "run" / "config.json").read_text())) == config
+    cameras = [view.camera for view in ball.train]
+    for kept, camera in zip(read_cameras(tmp_path / "run" / "cameras.json"), cameras, strict=True):
+        assert kept.size == camera.size and torch.equal(kept.K, camera.K)
+        assert torch.allclose(kept.viewmat, camera.viewmat, atol=1e-5)
     report = json.loads((tmp_path / "run" / "run.json").read_text())
     assert report["format"] == 1 and report["psnr"] == finished.psnr and report["peak_memory_bytes"] > 1e6
     lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]

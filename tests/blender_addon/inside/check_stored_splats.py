@@ -11,6 +11,8 @@ import bpy
 import numpy as np
 import pytest
 
+OTHERS = {"mesh.ply", "config.json", "run.json", "cameras.json"}
+
 
 def module():
     """The add-on's module, which is there once the add-on is enabled."""
@@ -69,9 +71,9 @@ def test_saved_packed_and_given_to_another_backend(session, milo, tmp_path):
     save(session, "spz")
     folder = tmp_path / "thing_splats" / "suzanne"
     assert stored().folder == "//thing_splats/suzanne" and module().folder_of(stored()) == folder
-    assert {path.name for path in folder.iterdir()} == {"splats.spz", "mesh.ply", "config.json", "run.json"}
+    assert {path.name for path in folder.iterdir()} == OTHERS | {"splats.spz"}
     save(session, "ply")
-    assert {path.name for path in folder.iterdir()} == {"splats.ply", "mesh.ply", "config.json", "run.json"}
+    assert {path.name for path in folder.iterdir()} == OTHERS | {"splats.ply"}
     exact = (folder / "splats.ply").read_bytes()
     assert exact == Path(os.environ["MILO_SAMPLE_RUN"], "splats.ply").read_bytes()
 
@@ -86,7 +88,7 @@ def test_saved_packed_and_given_to_another_backend(session, milo, tmp_path):
     bpy.ops.wm.open_mainfile(filepath=str(moved))
     assert bpy.context.scene.milo.job == job and module().folder_of(stored()) is None
     files = splat_files.files_of(module().held(stored()))
-    assert sorted(files) == ["config.json", "mesh.ply", "run.json", "splats.ply"]
+    assert set(files) == OTHERS | {"splats.ply"}
 
     assert bpy.ops.milo.restore_splats() == {"FINISHED"}
     assert session.wait(lambda now: now.storing.restored == 1, 120), session.storing.problem
@@ -177,6 +179,26 @@ def test_an_spz_is_enough(session, tmp_path):
     assert session.wait(lambda now: now.storing.restored == 1, 120), session.storing.problem
     assert (session.backend.home / "jobs" / job / "run" / "splats.ply").stat().st_size > 1000
     assert picture() == {"FINISHED"}
+
+
+def test_restored_splats_are_finished_without_photos(session, tmp_path):
+    """As the splats look from the photos' cameras; it is told."""
+    save(session, "spz")
+    bpy.ops.wm.save_mainfile()
+    stop(session)
+    shutil.rmtree(tmp_path / "home")
+    assert bpy.ops.milo.restore_splats() == {"FINISHED"}
+    assert session.wait(lambda now: now.storing.restored == 1, 120), session.storing.problem
+    assert session.wait(lambda now: now.job_state == "finished" and not now.poll(), 60)
+    assert not session.finishing.notice
+    choices = bpy.context.scene.milo_finish
+    choices.triangles, choices.texture = 500, "512"
+    assert bpy.ops.milo.finish() == {"FINISHED"}
+    assert session.wait(lambda now: not now.finishing.busy, 120) and not session.finishing.problem
+    assert "from the splats" in session.finishing.notice
+    asset = bpy.data.objects["suzanne LOD0"]
+    pixels = np.array(asset.milo_asset.color.pixels).reshape(-1, 4)[:, :3]
+    assert 100 < len(asset.data.polygons) <= 500 and pixels.std() > 0.05
 
 
 def test_a_damaged_pack_is_told(session):
