@@ -41,3 +41,20 @@ def mesh_of(splats: Splats, logits: Tensor, views: Sequence, config, scale: Scen
     if method in ("tsdf", "dtu"):
         return fuse_and_extract(splats, views, config.dtu if method == "dtu" else config.tsdf, config, scale)
     return cross_and_extract(method, splats, logits, views, config, scale, generator)
+
+
+def steps_ahead(config, views: int, learned: bool) -> tuple[int, int]:
+    """How many steps `mesh_of` yields: of fields, a view each, and of the refinement. (0, 0): a grid does not know.
+
+    Args:
+        config: section extract of the configuration.
+        views: number of training views; learned: some logit is not 0.
+    """
+    settings = config.extract
+    if settings.method in ("tsdf", "dtu"):
+        return 0, 0
+    searched = settings.method != "learned" or settings.init != "learned" or not learned
+    fields = (1 + settings.binary_steps) * searched
+    if settings.method != "learned":
+        return fields * views, 0
+    return (fields + bool(settings.air_opacity)) * views, settings.refine_iters

@@ -11,7 +11,7 @@ from torch import Tensor
 class ExtractStep(NamedTuple):
     """One step of the work that is going on."""
 
-    stage: str            # "refine", "depths", "field", "bisect", "fuse", "surface"
+    stage: str            # "refine", "field", "bisect 1/8", "air", "depths", "fuse"
     iteration: int        # of the stage's `iterations`, from 1
     iterations: int
     loss: float | None    # where there is one

@@ -13,7 +13,7 @@ import torch
 from milo.backend.config import Config
 from milo.backend.data.ply import write_mesh
 from milo.backend.data.scene import Scene
-from milo.backend.extraction.methods import mesh_of
+from milo.backend.extraction.methods import mesh_of, steps_ahead
 from milo.backend.extraction.steps import ExtractStep
 from milo.backend.gaussians.files import save_gaussians
 from milo.backend.gaussians.model import Gaussians
@@ -33,7 +33,7 @@ from .run_directory import RunDirectory
 LOG_INTERVAL = 10   # iterations between lines of the metrics
 # What a resumed run may have otherwise: how long it goes on, and what has to be lowered when memory ran out.
 MAY_CHANGE = ("schedule.iterations", "data.data_device", "model.max_gaussians", "mesh.max_points")
-COST = {"splats": 1.0, "mesh": 2.5, "refine": 4.0}   # of an iteration, about; for the time left in stages to come
+COST = {"splats": 1.0, "mesh": 2.5, "field": 2.5, "refine": 4.0}   # of a step, about; for the time left
 
 
 def reconstruct(scene: Scene, config: Config, run_dir: str | Path, *, device: str = "cpu",
@@ -157,7 +157,9 @@ class _Run:
         """Work after iteration k, in iterations of the splat stage."""
         last = self.config.schedule.iterations
         mesh = min(last - k, max(0, last + 1 - self.config.mesh.start_iter))
-        return (last - k - mesh) + COST["mesh"] * mesh + COST["refine"] * self.config.extract.refine_iters
+        fields, refinements = steps_ahead(self.config, len(self.scene.train), self.config.mesh.start_iter <= last)
+        return (last - k - mesh) + sum(COST[kind] * count for kind, count in (
+            ("mesh", mesh), ("field", fields), ("refine", refinements)))
 
     def _note(self, k: int, name: str) -> None:
         self.metrics.add({"iteration": k, "event": name, "gaussians": len(self.training.gaussians) if k else 0})
@@ -193,17 +195,25 @@ class _Run:
         logits = gaussians.base_occupancy + gaussians.occupancy_shift.detach()
         extracting = mesh_of(gaussians.splats().detach(), logits, training.scene.train, self.config, training.scale,
                              training.generator)
-        pace, stage = _Pace(), "refine"
+        fields, refinements = steps_ahead(self.config, len(training.scene.train), bool(logits.any()))
+        work = COST["field"] * fields + COST["refine"] * refinements
+        pace, stage, steps, done = _Pace(), "refine", fields + refinements, 0
         while True:
             result = self._timed(stage, lambda: next(extracting))
             if not isinstance(result, ExtractStep):
                 break
             self.vertices = result.vertices
-            left = result.iterations - result.iteration
-            # after the last step of a refinement, the generator extracts and colours
-            stage = "colours" if result.stage == "refine" and not left else "refine"
-            yield Progress(stage, result.iteration, result.iterations, result.loss, len(gaussians), result.vertices,
-                           pace.tick(1.0) * left, self.psnr)
+            if steps:
+                done += 1
+                cost = COST["refine" if result.stage == "refine" else "field"]
+                work -= cost
+                eta = pace.tick(cost) * work
+                # after the last step the generator extracts and colours
+                stage = "colours" if done == steps else "refine"
+            else:
+                eta = pace.tick(1.0) * (result.iterations - result.iteration)
+            yield Progress(stage, done or result.iteration, steps or result.iterations, result.loss, len(gaussians),
+                           result.vertices, eta, self.psnr)
             if self.should_stop():
                 yield self._finished(stopped=True)
                 return

@@ -7,7 +7,7 @@ import torch
 from milo.backend.config import with_overrides
 from milo.backend.extraction import refine
 from milo.backend.extraction.choice import chosen_gaussians
-from milo.backend.extraction.methods import mesh_of
+from milo.backend.extraction.methods import mesh_of, steps_ahead
 from milo.backend.extraction.steps import ColoredMesh, ExtractStep
 from milo.backend.mesh.loop import view_terms
 from milo.backend.mesh.pivots import gaussian_pivots
@@ -85,6 +85,21 @@ def test_the_limit_of_pivots_holds_for_learned_sets_too(ball):
     assert 100 <= len(rows) <= 150 and int(rows.min()) >= 100 and (rows.diff() > 0).all()
     config = with_overrides(ball.config, {"extract.max_points": 9 * 1000})
     assert len(chosen_gaussians(ball.splats, logits, ball.views, config, ball.scale, torch.Generator())) == 500
+
+
+@pytest.mark.parametrize("learned", [True, False])
+@pytest.mark.parametrize("settings", [
+    [], ["extract.init=learned"], ["extract.init=learned", "extract.air_opacity=0"], ["extract.binary_steps=0"],
+    ["extract.method=depth_fusion"], ["extract.method=tsdf"]])
+def test_how_many_steps_there_will_be(ball, settings, learned):
+    logits = some_logits(ball) if learned else torch.zeros(len(ball.splats.means), 9)
+    config = with_overrides(ball.config, ["extract.binary_steps=1", "extract.refine_iters=2", "tsdf.resolution=20",
+                                          *settings])
+    steps = [step.stage == "refine" for step in mesh_of(
+        ball.splats, logits, ball.views, config, ball.scale, torch.Generator().manual_seed(0))
+        if isinstance(step, ExtractStep)]
+    expected = (steps.count(False), steps.count(True)) if config.extract.method != "tsdf" else (0, 0)
+    assert steps_ahead(config, len(ball.views), learned) == expected
 
 
 @pytest.mark.parametrize("settings", [

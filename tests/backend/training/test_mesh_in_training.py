@@ -51,7 +51,9 @@ def test_a_change_of_the_set_starts_the_mesh_anew(ball, short_config):
 @pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)])
 def test_photos_become_a_mesh(ball, short_config, tmp_path, device, rasterizer):
     config = short_config(**MESH, **{"run.provisional_at": [12], "run.snapshot_interval": 10,
-                                     "extract.refine_iters": 5, "model.rasterizer": rasterizer})
+                                     "extract.refine_iters": 5, "model.rasterizer": rasterizer,
+                                     # 40 iterations leave Gaussians through which views look
+                                     "extract.init": "learned", "extract.air_opacity": 0.0})
     events = list(reconstruct(ball, config, tmp_path, device=device))
     snapshots = [event for event in events if isinstance(event, Snapshot)]
     assert [(event.kind, event.iteration) for event in snapshots] == [
@@ -65,3 +67,14 @@ def test_photos_become_a_mesh(ball, short_config, tmp_path, device, rasterizer):
         assert snapshot.faces.max() < len(snapshot.verts)
     distance, _ = cKDTree(snapshots[-1].verts).query(ball.points)   # all of the ball is there, whatever hides inside
     assert np.quantile(distance, 0.9) < 0.2 * RADIUS
+
+
+def test_the_bar_of_the_extraction_fills_once(ball, short_config, tmp_path):
+    """Fields take many steps before the refinement, and the time left counts all of both."""
+    config = short_config(**MESH, **{"extract.refine_iters": 5, "extract.binary_steps": 2})
+    events = [event for event in reconstruct(ball, config, tmp_path) if isinstance(event, Progress)]
+    events = [event for event in events if event.stage in ("refine", "colours")]
+    steps = 4 * len(ball.train) + 5                                 # a field, two bisections and the air
+    assert [(event.iteration, event.iterations) for event in events] == [(k + 1, steps) for k in range(steps)]
+    assert {event.stage for event in events[:-1]} == {"refine"} and events[-1].stage == "colours"
+    assert events[-1].eta_s == 0 < min(event.eta_s for event in events[:-1])
