@@ -102,7 +102,8 @@ class MILO_OT_add_armature(RigOperator, Operator):
 
 
 class MILO_OT_bind(NeedsArmature, Operator):
-    """Give the mesh automatic weights for its armature. Weights that these bones had are replaced"""
+    """Give the mesh automatic weights for its armature, and its coarser levels of detail the same ones. Weights that
+    these bones had are replaced"""
 
     bl_idname = "milo.bind"
     bl_label = "Bind"

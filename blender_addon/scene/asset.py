@@ -57,6 +57,12 @@ def levels(job: str) -> list[bpy.types.Object]:
     return sorted(found, key=lambda obj: obj.milo_asset.level)
 
 
+def levels_of(obj: bpy.types.Object) -> list[bpy.types.Object]:
+    """All levels of detail of the asset that an object is one of, the finest first; else the object alone."""
+    found = levels(obj.milo_asset.job)
+    return found if obj in found else [obj]
+
+
 def place_of(obj: bpy.types.Object) -> np.ndarray:
     """[4, 4] from the reconstruction's world to an object that shows it."""
     place = np.array(obj.milo_asset.place).reshape(4, 4)

@@ -14,15 +14,15 @@ NAME = "Rig"
 
 
 def target(context: bpy.types.Context) -> bpy.types.Object | None:
-    """The mesh that is to be rigged: the active one, that of the active armature, or the finished one."""
-    active = context.active_object
+    """The mesh that is to be rigged: the active one, that of the active armature, or the finished one. Of an asset it
+    is the finest level of detail."""
+    active, job = context.active_object, context.scene.milo.job
+    obj = asset.find(job) or mesh_object.find(job)
     if active is not None and active.type == "MESH":
-        return active
-    if active is not None and active.type == "ARMATURE":
-        meshes = (obj for obj in context.scene.objects if obj.type == "MESH" and of(obj) == active)
-        return next(meshes, None)
-    job = context.scene.milo.job
-    return asset.find(job) or mesh_object.find(job)
+        obj = active
+    elif active is not None and active.type == "ARMATURE":
+        obj = next((mesh for mesh in context.scene.objects if mesh.type == "MESH" and of(mesh) == active), None)
+    return obj and asset.levels_of(obj)[0]
 
 
 def of(obj: bpy.types.Object) -> bpy.types.Object | None:
@@ -32,13 +32,18 @@ def of(obj: bpy.types.Object) -> bpy.types.Object | None:
 
 def world_mesh(obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     """A mesh without its modifiers, where it stands: verts [V, 3] float32 in the world, triangles [F, 3] int32."""
-    mesh = obj.data
+    verts, faces = arrays(obj.data)
+    world = np.array(obj.matrix_world)
+    return (verts @ world[:3, :3].T + world[:3, 3]).astype(np.float32), faces
+
+
+def arrays(mesh: bpy.types.Mesh) -> tuple[np.ndarray, np.ndarray]:
+    """verts [V, 3] float32 and triangles [F, 3] int32 of a mesh, in its own space."""
     mesh.calc_loop_triangles()
     verts, faces = np.empty(3 * len(mesh.vertices), np.float32), np.empty(3 * len(mesh.loop_triangles), np.int32)
     mesh.vertices.foreach_get("co", verts)
     mesh.loop_triangles.foreach_get("vertices", faces)
-    world = np.array(obj.matrix_world)
-    return (verts.reshape(-1, 3) @ world[:3, :3].T + world[:3, 3]).astype(np.float32), faces.reshape(-1, 3)
+    return verts.reshape(-1, 3), faces.reshape(-1, 3)
 
 
 def add(context: bpy.types.Context, obj: bpy.types.Object, bones: list[Bone]) -> bpy.types.Object:
@@ -84,3 +89,9 @@ def hang_on(obj: bpy.types.Object, rig: bpy.types.Object) -> None:
     if obj.parent is None:
         obj.parent = rig
         obj.matrix_parent_inverse = rig.matrix_world.inverted()
+
+
+def stand_with(obj: bpy.types.Object, other: bpy.types.Object) -> None:
+    """Put an object where another one is, on the same parent."""
+    obj.parent, obj.parent_type, obj.parent_bone = other.parent, other.parent_type, other.parent_bone
+    obj.matrix_parent_inverse, obj.matrix_basis = other.matrix_parent_inverse, other.matrix_basis

@@ -14,7 +14,7 @@ from contextlib import suppress
 import bpy
 import numpy as np
 
-from . import nearest, rig, rig_solid
+from . import asset, nearest, rig, rig_solid
 from .carry import in_steps
 from .mesh_object import write_geometry
 
@@ -27,6 +27,8 @@ FALLOFF = 6  # power of the distance to a bone
 
 def bind(context: bpy.types.Context, obj: bpy.types.Object, armature: bpy.types.Object) -> float:
     """Give a mesh the weights of an armature's bones; in Object Mode. Weights of these bones are replaced.
+
+    The coarser levels of detail of an asset get those of the finest, and stand where it does.
 
     Returns the share of the mesh, 0 to 1, that bone heat gave no weights: there they come from the distance to bones.
 
@@ -53,16 +55,27 @@ def bind(context: bpy.types.Context, obj: bpy.types.Object, armature: bpy.types.
     face, shares = nearest.on_surface(light, light_faces, verts)
     whole = strongest(np.einsum("pk,pkg->pg", shares, weights[light_faces[face]]))
     missing = np.einsum("pk,pk->p", shares, unseen[light_faces[face]].astype(np.float32))
-    for name, column in zip(names, whole.T):
+    give(obj, names, whole)
+    rig.follow(obj, armature)
+    rig.hang_on(obj, armature)
+    for level in asset.levels_of(obj)[1:]:
+        verts, faces = rig.arrays(obj.data)
+        face, shares = nearest.on_surface(verts, faces, rig.arrays(level.data)[0])
+        give(level, names, strongest(np.einsum("pk,pkg->pg", shares, whole[faces[face]])))
+        rig.follow(level, armature)
+        rig.stand_with(level, obj)
+    return float(missing.mean())
+
+
+def give(obj: bpy.types.Object, names: list[str], weights: np.ndarray) -> None:
+    """Write the weights [V, bones] of bones on a mesh, in place of those that they had."""
+    for name, column in zip(names, weights.T):
         old = obj.vertex_groups.get(name)
         if old is not None:
             obj.vertex_groups.remove(old)
         group = obj.vertex_groups.new(name=name)
         for weight, members in in_steps(column):
             group.add(members, weight, "REPLACE")
-    rig.follow(obj, armature)
-    rig.hang_on(obj, armature)
-    return float(missing.mean())
 
 
 def lighten(context: bpy.types.Context, obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray) -> None:
@@ -87,12 +100,7 @@ def write(obj: bpy.types.Object, verts: np.ndarray, faces: np.ndarray) -> None:
 def evaluated(context: bpy.types.Context, obj: bpy.types.Object) -> tuple[np.ndarray, np.ndarray]:
     """verts [V, 3] and triangles [F, 3] of an object after its modifiers, in its own space."""
     context.view_layer.update()
-    mesh = obj.evaluated_get(context.evaluated_depsgraph_get()).data
-    mesh.calc_loop_triangles()
-    verts, faces = np.empty(3 * len(mesh.vertices), np.float32), np.empty(3 * len(mesh.loop_triangles), np.int32)
-    mesh.vertices.foreach_get("co", verts)
-    mesh.loop_triangles.foreach_get("vertices", faces)
-    return verts.reshape(-1, 3), faces.reshape(-1, 3)
+    return rig.arrays(obj.evaluated_get(context.evaluated_depsgraph_get()).data)
 
 
 def without_islands(verts: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

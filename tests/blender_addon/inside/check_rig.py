@@ -63,6 +63,12 @@ def weights_of(obj):
     return weights
 
 
+def points_of(obj, name):
+    values = np.empty(3 * len(obj.data.vertices), np.float32)
+    obj.data.attributes[name].data.foreach_get("vector", values)
+    return values.reshape(-1, 3)
+
+
 def bend(rig, degrees=15.0):
     for bone in rig.pose.bones:
         bone.matrix_basis = Matrix.Rotation(math.radians(degrees), 4, "X")
@@ -197,6 +203,59 @@ def test_bones_that_bone_heat_cannot_use(make, milo):
         bone.use_deform = False
     with pytest.raises(RuntimeError, match="no bone that deforms"):
         bpy.ops.milo.bind()
+
+
+@pytest.fixture
+def levels(milo, tmp_path):
+    """Three levels of an asset, tubes, the finest moved by the user and the others hidden."""
+    image = bpy.data.images.new("color", 4, 4)
+    image.filepath_raw, image.file_format = str(tmp_path / "color.png"), "PNG"
+    image.save()
+    bpy.data.images.remove(image)
+    color = (tmp_path / "color.png").read_bytes()
+    place = np.eye(4, dtype=np.float32)
+    place[:3, 3] = (0, 0, -1)
+    asset, scene = milo("scene.asset"), bpy.context.scene
+    scene.milo.job = "job-1"
+    objects = []
+    for level, (across, along) in enumerate(((24, 60), (12, 30), (8, 12))):
+        verts, faces = tube(across, along)
+        mesh = milo("protocol.assets").AssetMesh(
+            verts, np.tile(np.float32([0, 0, 1]), (len(verts), 1)), faces, np.zeros((3 * len(faces), 2), np.float32),
+            np.zeros((len(verts), 3), np.uint8), place)
+        objects.append(asset.build(scene, "job-1", "tube", asset.Level(level, mesh, color, None)))
+    objects[0].location, objects[0].rotation_euler, objects[0].scale = (3, 0, 1), (0.3, 0.2, 0.1), (2, 2, 2)
+    asset.show_only_finest(scene, "job-1")
+    return objects
+
+
+def test_all_levels_of_an_asset_are_bound(levels):
+    """The coarser ones bend with the finest, whichever is active; again after the bones have changed."""
+    finest, *coarser = levels
+    copy = bpy.data.objects.new("mine", coarser[0].data.copy())        # not of the asset
+    bpy.context.scene.collection.objects.link(copy)
+    activate(finest)
+    assert bpy.ops.milo.add_armature(kind="CHAIN", bones=4) == {"FINISHED"}
+    rig = finest.modifiers[0].object
+    for active in (rig, coarser[1]):
+        if active != rig:
+            active.hide_set(False)
+        activate(active)
+        assert bpy.ops.milo.bind() == {"FINISHED"}
+        for obj in levels:
+            assert [m.object for m in obj.modifiers if m.type == "ARMATURE"] == [rig] and obj.parent == rig
+            assert len(obj.vertex_groups) == 4
+            weights = weights_of(obj)
+            assert np.abs(weights.sum(1) - 1).max() < 0.01 and (weights > 0).sum(1).max() <= 4
+    assert not copy.modifiers and not copy.vertex_groups
+    bend(rig)
+    for obj in levels:
+        obj.hide_set(False)
+    shape, at_rest = posed(finest), np.array([finest.matrix_world @ vertex.co for vertex in finest.data.vertices])
+    assert np.linalg.norm(shape - at_rest, axis=1).max() > 1
+    for obj in coarser:                            # their vertices are among those of the finest
+        same = [int(np.linalg.norm(tube()[0] - vert, axis=1).argmin()) for vert in points_of(obj, "rest_co")]
+        assert np.linalg.norm(posed(obj) - shape[same], axis=1).max() < 0.02
 
 
 def test_weights_and_modifiers_survive_a_refresh(make):
