@@ -23,7 +23,8 @@ void main() {
     if (z < -1e9) {
         discard;
     }
-    gl_FragDepth = 0.5 * (clip.x * z + clip.y) / (clip.z * z + clip.w) + 0.5;
+    float w = max(clip.z * z + clip.w, 1e-6); // what comes nearer than the eye is in front of all, not behind it
+    gl_FragDepth = clamp(0.5 * (clip.x * z + clip.y) / w + 0.5, 0.0, 1.0);
     vec4 texel = texture(image, uv) / 255.0;
     vec3 encoded = texel.rgb / max(texel.a, 1e-3);
     vec3 linear = mix(encoded / 12.92, pow((encoded + 0.055) / 1.055, vec3(2.4)), step(0.04045, encoded));

@@ -129,6 +129,7 @@ def test_splats_are_drawn_among_other_objects(stage):
     for name in ("splats-5-material", "splats-6-eevee", "splats-7-cycles"):
         assert blue[name].sum() > 0.995 * blue["splats-1-solid"].sum(), name     # the mesh is nowhere before its splats
         assert 100 < yellow[name].sum() < 0.2 * cube, name
+    assert blue["splats-8-large"].sum() >= blue["splats-6-eevee"].sum()
     left = [np.nonzero(blue[name])[1].mean() for name in ("splats-1-solid", "splats-2-posed")]
     assert left[1] < left[0] - 50                                # they went along with the mesh
     assert result["pictures_at_rest"] == 0 and result["problems"] == [""] and "not running" in result["said"]

@@ -72,13 +72,21 @@ def artist():
     RESULT["bounds"] = obj.display_type
     yield from picture("splats-1-solid")
 
-    scene.cycles.preview_samples = 2
+    scene.cycles.preview_samples, cover = 2, live_view.COVER
     for name, engine, shading in (("5-material", scene.render.engine, "MATERIAL"),
                                   ("6-eevee", scene.render.engine, "RENDERED"), ("7-cycles", "CYCLES", "RENDERED")):
         scene.render.engine, space.shading.type = engine, shading
         yield from wait(4.0)                            # shaders are compiled; Cycles takes its samples
         yield from settled(live_view)
         yield from picture(f"splats-{name}")
+        if name == "6-eevee":                           # nearer than a twentieth of a scene that is large
+            space.shading.type, live_view.COVER = "SOLID", 4.0
+            yield from wait(0.3)
+            space.shading.type = "RENDERED"
+            yield from wait(1.0)
+            yield from settled(live_view)
+            yield from picture("splats-8-large")
+            live_view.COVER = cover
     space.shading.type = "SOLID"
     yield from settled(live_view)
 
