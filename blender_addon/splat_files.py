@@ -33,10 +33,12 @@ def files_of(kept: Path | bytes) -> dict[str, Path | bytes]:
 
 def pack(folder: Path) -> bytes:
     """The files of a folder as one zip, uncompressed: they hardly shrink. Raises Problem."""
-    stream = io.BytesIO()
+    stream, files = io.BytesIO(), files_in(folder)
+    if not files:  # what was packed before must not give way to nothing
+        raise Problem(f"There are no splats in {folder}.", "Save them again.")
     try:
         with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as file:
-            for name, path in files_in(folder).items():
+            for name, path in files.items():
                 file.write(path, name)
     except OSError as error:
         raise Problem(f"{error.filename or folder} cannot be read: {error.strerror}.") from error
@@ -46,6 +48,8 @@ def pack(folder: Path) -> bytes:
 def unpack(packed: bytes, folder: Path) -> None:
     """Write what was packed into a folder, in place of what is there. Raises Problem."""
     files, part = files_of(packed), part_of(folder)
+    if not files:
+        raise Problem("There are no splats in what was packed.", "Restore the .blend, or save the splats again.")
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
@@ -73,9 +77,10 @@ def put_in_place(folder: Path) -> None:
 
 
 def _replace(part: Path, folder: Path) -> None:
+    arrived = list(part.iterdir())
     folder.mkdir(exist_ok=True)
-    for name in STORED:
-        (folder / name).unlink(missing_ok=True)
-    for path in part.iterdir():
+    for path in arrived:
         path.replace(folder / path.name)
+    for name in {*STORED} - {path.name for path in arrived}:  # last: whatever fails, there are splats
+        (folder / name).unlink(missing_ok=True)
     part.rmdir()

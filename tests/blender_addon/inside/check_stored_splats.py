@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Splats stay with the .blend, beside it or in it, and go to a backend that has never seen them: real services."""
 
+import io
 import os
 import shutil
 import threading
+import zipfile
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -208,6 +210,20 @@ def test_a_damaged_pack_is_told(session):
     bpy.ops.milo.unpack_splats()
     assert session.wait(lambda now: not now.storing.busy, 60)
     assert "cannot be read" in session.storing.problem.message and stored().packed
+
+
+def test_splats_never_give_way_to_nothing(milo, tmp_path):
+    """The folder vanished while it was to be packed, the pack is empty, nothing lies beside the folder."""
+    splat_files, problems = milo("splat_files"), milo("connection.problems")
+    folder, empty = tmp_path / "kept", io.BytesIO()
+    folder.mkdir()
+    (folder / "splats.spz").write_bytes(b"mine")
+    zipfile.ZipFile(empty, "w").close()
+    for work in (lambda: splat_files.pack(tmp_path / "gone"), lambda: splat_files.put_in_place(folder),
+                 lambda: splat_files.unpack(empty.getvalue(), folder)):
+        with pytest.raises(problems.Problem):
+            work()
+        assert (folder / "splats.spz").read_bytes() == b"mine"
 
 
 def test_a_cancelled_download_is_not_complete(milo, tmp_path):
