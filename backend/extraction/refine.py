@@ -34,8 +34,8 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
                        generator: torch.Generator) -> Iterator[ExtractStep | ColoredMesh]:
     """Refine the occupancy of frozen Gaussians, then extract and colour the mesh.
 
-    Gaussians that never carried pivots (all nine logits 0) are left out; if none ever did, all are used and their
-    occupancy starts from depth fusion.
+    Gaussians that never carried pivots (all nine logits 0) are left out; if none ever did, all are used, and for
+    extract.init "learned" their occupancy starts from depth fusion.
 
     Args:
         splats: activated Gaussians.
