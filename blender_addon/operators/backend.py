@@ -10,50 +10,40 @@ from bpy.types import Operator
 from .. import preferences, session
 from ..connection.backend import READY, STARTING, STOPPED
 from ..connection.backend_process import log_tail
-from ..connection.problems import Problem
 from ..protocol.messages import TailLog
+from .explained import Explained
 
 LOG_TEXT = "MILo log"
 
 
-class MILO_OT_start_backend(Operator):
+class MILO_OT_start_backend(Explained, Operator):
     """Start the compute backend on this computer, or connect to the one that runs already"""
 
     bl_idname = "milo.start_backend"
     bl_label = "Start Backend"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         state = session.current().backend.state
-        if state != STOPPED:
-            cls.poll_message_set(rpt_("The backend is {}").format(rpt_(state)))
-        return state == STOPPED
+        return "" if state == STOPPED else rpt_("The backend is {}").format(rpt_(state))
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            session.current().start_backend()
-        except Problem as problem:
-            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    def work(self, context: bpy.types.Context) -> None:
+        session.current().start_backend()
 
 
-class MILO_OT_stop_backend(Operator):
+class MILO_OT_stop_backend(Explained, Operator):
     """End the compute backend. Running reconstructions are saved and can be resumed"""
 
     bl_idname = "milo.stop_backend"
     bl_label = "Stop Backend"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         state = session.current().backend.state
-        if state not in (READY, STARTING):
-            cls.poll_message_set(rpt_("The backend is {}").format(rpt_(state)))
-        return state in (READY, STARTING)
+        return "" if state in (READY, STARTING) else rpt_("The backend is {}").format(rpt_(state))
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         session.current().stop_backend()
-        return {"FINISHED"}
 
 
 class MILO_OT_poll(Operator):

@@ -9,9 +9,10 @@ from bpy.types import Operator
 
 from ..scene import composite
 from ..scene.surface import followers
+from .explained import Explained
 
 
-class MILO_OT_composite_splats(Operator):
+class MILO_OT_composite_splats(Explained, Operator):
     """Make F12 and animations show the splats among the other objects, composited by depth. Press again after splats or cameras were added"""  # noqa: E501
 
     bl_idname = "milo.composite_splats"
@@ -19,23 +20,17 @@ class MILO_OT_composite_splats(Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        why_not = ""
+    def why_not(cls, context: bpy.types.Context) -> str:
         if context.scene.render.engine == composite.ENGINE:
-            why_not = "Choose Cycles, EEVEE or Workbench as render engine: MILo itself draws splats alone"
-        elif not followers(context.scene):
-            why_not = "No mesh of this scene carries splats: wait for the finished mesh"
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
+            return "Choose Cycles, EEVEE or Workbench as render engine: MILo itself draws splats alone"
+        return "" if followers(context.scene) else "No mesh of this scene carries splats: wait for the finished mesh"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         splats = composite.set_up(context.scene, context.view_layer)
         self.report({"INFO"}, rpt_("F12 now shows the splats, which scene {} renders").format(splats.name))
-        return {"FINISHED"}
 
 
-class MILO_OT_remove_composite(Operator):
+class MILO_OT_remove_composite(Explained, Operator):
     """Render the scene without splats again: remove the nodes and the scene that draws them, show the mesh"""
 
     bl_idname = "milo.remove_composite"
@@ -43,15 +38,11 @@ class MILO_OT_remove_composite(Operator):
     bl_options = {"REGISTER", "UNDO"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        there = composite.splat_scene(context.scene) is not None
-        if not there:
-            cls.poll_message_set("This scene's splats are not composited")
-        return there
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if composite.splat_scene(context.scene) else "This scene's splats are not composited"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         composite.take_away(context.scene)
-        return {"FINISHED"}
 
 
 CLASSES = (MILO_OT_composite_splats, MILO_OT_remove_composite)

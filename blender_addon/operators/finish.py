@@ -7,10 +7,10 @@ import bpy
 from bpy.types import Operator
 
 from .. import session
-from ..connection.problems import Problem
+from .explained import Explained
 
 
-class MILO_OT_finish(Operator):
+class MILO_OT_finish(Explained, Operator):
     """Make a light, textured object of the reconstruction: clean, decimated, unwrapped, with textures from the photos.
     The splats follow it; the scan is hidden. The choices are those of the panel (scene.milo_finish)"""
 
@@ -18,43 +18,29 @@ class MILO_OT_finish(Operator):
     bl_label = "Finish"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        now, why_not = session.current(), ""
+    def why_not(cls, context: bpy.types.Context) -> str:
         if not context.scene.milo.job:
-            why_not = "This scene has no reconstruction yet"
-        elif not now.has_all_of(context.scene):
-            why_not = "The reconstruction is not finished yet"
-        elif now.finishing.busy:
-            why_not = "The asset is being made: wait, or cancel it first"
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
+            return "This scene has no reconstruction yet"
+        if not session.current().has_all_of(context.scene):
+            return "The reconstruction is not finished yet"
+        return "The asset is being made: wait, or cancel it first" if session.current().finishing.busy else ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            session.current().finishing.start(context.scene)
-        except Problem as problem:
-            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    def work(self, context: bpy.types.Context) -> None:
+        session.current().finishing.start(context.scene)
 
 
-class MILO_OT_cancel_finish(Operator):
+class MILO_OT_cancel_finish(Explained, Operator):
     """End the finishing. The reconstruction and an earlier asset stay"""
 
     bl_idname = "milo.cancel_finish"
     bl_label = "Cancel Finishing"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        busy = session.current().finishing.busy
-        if not busy:
-            cls.poll_message_set("No asset is being made")
-        return busy
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if session.current().finishing.busy else "No asset is being made"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         session.current().finishing.cancel()
-        return {"FINISHED"}
 
 
 CLASSES = (MILO_OT_finish, MILO_OT_cancel_finish)

@@ -14,6 +14,7 @@ from .. import session
 from ..connection.job_start import Reconstruction
 from ..connection.problems import Problem
 from ..scene import solved
+from .explained import Explained
 
 
 def source_of(scene: bpy.types.Scene) -> Path | None:
@@ -35,29 +36,21 @@ def blocked_by(context: bpy.types.Context) -> str:
     return ""
 
 
-class PhotoOperator:
+class PhotoOperator(Explained):
     """Starts a task about the chosen photos."""
 
     task = ""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        why_not = blocked_by(context)
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return blocked_by(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         scene = context.scene
         source = source_of(scene)
         settings = {"align.frames": scene.milo.video_frames} if self.task == "align" else {}
         name = source.stem if source.is_file() else source.name
-        try:
-            session.current().photos.start(scene, Reconstruction(name, (), settings, folder=source, task=self.task))
-        except Problem as problem:
-            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+        session.current().photos.start(scene, Reconstruction(name, (), settings, folder=source, task=self.task))
 
 
 class MILO_OT_check_photos(PhotoOperator, Operator):
@@ -68,11 +61,10 @@ class MILO_OT_check_photos(PhotoOperator, Operator):
     task = "photos"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         if context.scene.milo.photo_kind == "VIDEO":
-            cls.poll_message_set("A video is checked when it is aligned")
-            return False
-        return super().poll(context)
+            return "A video is checked when it is aligned"
+        return super().why_not(context)
 
 
 class MILO_OT_align(PhotoOperator, Operator):
@@ -83,32 +75,27 @@ class MILO_OT_align(PhotoOperator, Operator):
     task = "align"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         if session.current().backend.lacks("align"):
-            cls.poll_message_set("The backend has no COLMAP. In its Python: pip install 'milo-blender[align]'")
-            return False
-        return super().poll(context)
+            return "The backend has no COLMAP. In its Python: pip install 'milo-blender[align]'"
+        return super().why_not(context)
 
 
-class MILO_OT_cancel_photos(Operator):
+class MILO_OT_cancel_photos(Explained, Operator):
     """End the check or the alignment. What came before stays"""
 
     bl_idname = "milo.cancel_photos"
     bl_label = "Cancel"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        busy = session.current().photos.busy
-        if not busy:
-            cls.poll_message_set("No photos are being looked at or aligned")
-        return busy
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if session.current().photos.busy else "No photos are being looked at or aligned"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         session.current().photos.cancel()
-        return {"FINISHED"}
 
 
-class MILO_OT_set_scale(Operator):
+class MILO_OT_set_scale(Explained, Operator):
     """Scale the solved cameras so that the two selected points are as far apart as in reality. Select two of the
     sparse points in Edit Mode, or two objects"""
 
@@ -121,29 +108,24 @@ class MILO_OT_set_scale(Operator):
     )
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        why_not = ""
+    def why_not(cls, context: bpy.types.Context) -> str:
         if solved.root_of(context.scene) is None:
-            why_not = "Align photos first"
-        elif solved.measured(context) is None:
-            why_not = "Select two of the sparse points in Edit Mode, or two objects"
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
+            return "Align photos first"
+        if solved.measured(context) is None:
+            return "Select two of the sparse points in Edit Mode, or two objects"
+        return ""
 
     def invoke(self, context: bpy.types.Context, event: bpy.types.Event) -> set[str]:
         self.distance = solved.measured(context) or 1.0
         return context.window_manager.invoke_props_dialog(self)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         measured = solved.measured(context)
         if not measured:
-            self.report({"ERROR"}, "The two points are in the same place: select two that are apart.")
-            return {"CANCELLED"}
+            raise Problem("The two points are in the same place: select two that are apart.")
         solved.scale_by(context.scene, self.distance / measured)
         context.view_layer.update()
         self.report({"INFO"}, rpt_("Scaled by {:.4g}").format(self.distance / measured))
-        return {"FINISHED"}
 
 
 CLASSES = (MILO_OT_check_photos, MILO_OT_align, MILO_OT_cancel_photos, MILO_OT_set_scale)

@@ -13,6 +13,7 @@ from ..connection.backend import READY
 from ..connection.job_start import Reconstruction
 from ..connection.problems import Problem
 from ..scene import cameras, region, shots, solved
+from .explained import Explained
 
 
 def blocked_by(context: bpy.types.Context) -> str:
@@ -53,7 +54,7 @@ def wanted_from(scene: bpy.types.Scene) -> Reconstruction:
     return Reconstruction(scene.name, (choices.preset,), settings, cameras=cameras.photo_cameras(scene))
 
 
-class MILO_OT_reconstruct(Operator):
+class MILO_OT_reconstruct(Explained, Operator):
     """Reconstruct a mesh from the chosen photos. Blender stays usable meanwhile. Further ones wait in a queue"""
 
     bl_idname = "milo.reconstruct"
@@ -61,62 +62,42 @@ class MILO_OT_reconstruct(Operator):
     bl_options = {"REGISTER"}
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        why_not = blocked_by(context)
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return blocked_by(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         try:
             session.current().reconstruct(context.scene, wanted_from(context.scene))
         except (cameras.CameraError, ValueError) as error:
-            self.report({"ERROR"}, str(error))
-            return {"CANCELLED"}
-        except Problem as problem:
-            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+            raise Problem(str(error)) from error
 
 
-class MILO_OT_pause(Operator):
+class MILO_OT_pause(Explained, Operator):
     """Save the reconstruction and let it rest; Resume goes on from there"""
 
     bl_idname = "milo.pause"
     bl_label = "Pause"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        running = session.current().job_state in session.ACTIVE
-        if not running:
-            cls.poll_message_set("No reconstruction is running")
-        return running
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return "" if session.current().job_state in session.ACTIVE else "No reconstruction is running"
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         session.current().pause()
-        return {"FINISHED"}
 
 
-class MILO_OT_resume(Operator):
+class MILO_OT_resume(Explained, Operator):
     """Go on with this scene's reconstruction from its last checkpoint. Starts the backend where needed"""
 
     bl_idname = "milo.resume"
     bl_label = "Resume"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        why_not = resume_blocked_by(context)
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
+    def why_not(cls, context: bpy.types.Context) -> str:
+        return resume_blocked_by(context)
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            session.current().resume(context.scene)
-        except Problem as problem:
-            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+    def work(self, context: bpy.types.Context) -> None:
+        session.current().resume(context.scene)
 
 
 def resume_blocked_by(context: bpy.types.Context) -> str:
@@ -133,27 +114,23 @@ def resume_blocked_by(context: bpy.types.Context) -> str:
     return "The reconstruction is not paused"
 
 
-class MILO_OT_cancel(Operator):
+class MILO_OT_cancel(Explained, Operator):
     """End the reconstruction. The mesh so far stays"""
 
     bl_idname = "milo.cancel"
     bl_label = "Cancel"
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
+    def why_not(cls, context: bpy.types.Context) -> str:
         now = session.current()
-        why_not = ""
         if now.job_state not in ("starting", *session.ACTIVE, "paused"):
-            why_not = "No reconstruction is running"
-        elif now.job_state == "paused" and now.backend.state != READY:
-            why_not = "The backend is not running: start it first"
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
+            return "No reconstruction is running"
+        if now.job_state == "paused" and now.backend.state != READY:
+            return "The backend is not running: start it first"
+        return ""
 
-    def execute(self, context: bpy.types.Context) -> set[str]:
+    def work(self, context: bpy.types.Context) -> None:
         session.current().cancel()
-        return {"FINISHED"}
 
 
 CLASSES = (MILO_OT_reconstruct, MILO_OT_pause, MILO_OT_resume, MILO_OT_cancel)

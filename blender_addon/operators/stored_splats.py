@@ -11,8 +11,8 @@ from bpy.types import Operator
 
 from .. import session
 from ..connection.backend import READY
-from ..connection.problems import Problem
 from ..scene import mesh_object, stored_splats
+from .explained import Explained
 
 FORMATS = (
     ("spz", "SPZ", "A tenth of the size, and what the eye does not see left out"),
@@ -31,29 +31,16 @@ def folder_of(scene: bpy.types.Scene) -> Path:
     return stored_splats.folder_beside(scene.milo.job, title(scene))
 
 
-class StoredOperator:
+class StoredOperator(Explained):
     """About the stored splats of the scene's reconstruction."""
 
     @classmethod
-    def poll(cls, context: bpy.types.Context) -> bool:
-        why_not = ""
+    def why_not(cls, context: bpy.types.Context) -> str:
         if not context.scene.milo.job:
-            why_not = "This scene has no reconstruction yet"
-        elif session.current().storing.busy:
-            why_not = "Splats are being saved, packed or sent"
-        else:
-            why_not = cls.blocked_by(context)
-        if why_not:
-            cls.poll_message_set(why_not)
-        return not why_not
-
-    def execute(self, context: bpy.types.Context) -> set[str]:
-        try:
-            self.work(context)
-        except Problem as problem:
-            self.report({"ERROR"}, f"{problem.message} {problem.hint}")
-            return {"CANCELLED"}
-        return {"FINISHED"}
+            return "This scene has no reconstruction yet"
+        if session.current().storing.busy:
+            return "Splats are being saved, packed or sent"
+        return cls.blocked_by(context)
 
 
 class MILO_OT_save_splats(StoredOperator, Operator):
