@@ -75,7 +75,7 @@ class Session:
     @property
     def job_state(self) -> str:
         """The job's state as last heard of; "starting" while photos are sent; "" without a job."""
-        other = self.photos.waits_for_backend or self.finishing.waits_for_backend
+        other = any(work.waits_for_backend for work in (self.photos, self.finishing, self.storing))
         if self.starting or (self._wanted and self.backend.state == STARTING and not other):
             return "starting"
         info = self.job_info

@@ -42,6 +42,7 @@ class StoreWork:
         self.session = session
         self.problem: Problem | None = None
         self.saved = self.restored = 0
+        self._begin: Callable[[], None] | None = None  # what the session does once the backend is ready
         self._asked: Future | None = None
         self._errand: Errand | None = None
         self._said = ""  # what the errand is
@@ -50,15 +51,22 @@ class StoreWork:
         self._folder = Path()
 
     @property
+    def waits_for_backend(self) -> bool:
+        """Whether the backend is being started for this."""
+        return self._begin is not None and self.session.wants(self._begin)
+
+    @property
     def busy(self) -> bool:
         """Whether something is under way."""
-        return self._asked is not None or self._errand is not None
+        return self.waits_for_backend or self._asked is not None or self._errand is not None
 
     @property
     def progress(self) -> tuple[str, float] | None:
         """(what it does, share of it done), None while nothing is under way."""
         if self._errand:
             return self._said, self._errand.fraction
+        if self.waits_for_backend:
+            return "Waiting", 0.0
         return ("Preparing splats", 0.0) if self._asked is not None else None
 
     # -- what operators do ---------------------------------------------------------------------------------------------
@@ -98,6 +106,7 @@ class StoreWork:
             restore = Restore(self.session.backend.client, self._job, name, read)
             self._go("Sending splats", restore, lambda _info: self._follow())
 
+        self._begin = begin
         self.session.when_ready(begin)
 
     def forget(self) -> None:

@@ -177,7 +177,10 @@ def test_an_spz_is_enough(session, tmp_path):
     bpy.ops.wm.save_mainfile()
     stop(session)
     shutil.rmtree(tmp_path / "home")
+    assert bpy.ops.milo.pack_splats.poll()
     assert bpy.ops.milo.restore_splats() == {"FINISHED"}
+    assert session.storing.progress == ("Waiting", 0.0)   # for the backend, which starts: nothing comes between
+    assert session.job_state != "starting" and not bpy.ops.milo.pack_splats.poll()
     assert session.wait(lambda now: now.storing.restored == 1, 120), session.storing.problem
     assert (session.backend.home / "jobs" / job / "run" / "splats.ply").stat().st_size > 1000
     assert picture() == {"FINISHED"}
