@@ -51,9 +51,11 @@ def look_for_copies() -> float:
 
 
 def drawn() -> None:
-    """The panel is drawn as things are now: between two ticks, too, when Blender draws it for reasons of its own."""
+    """The panel is drawn as things are now. If that is between two ticks, as Blender draws it for reasons of its own,
+    the next one draws all: those of other views show what was before, and this one what may be over by then."""
     global _drawn
-    _drawn = appearance(session.current())
+    if appearance(session.current()) != _drawn:
+        _drawn = ()
 
 
 def appearance(now: session.Session) -> tuple:

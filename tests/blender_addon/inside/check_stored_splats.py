@@ -150,6 +150,20 @@ def test_work_that_ends_between_two_ticks_leaves_no_bar_in_the_panel(session, mi
     assert redraws and stored().packed
 
 
+def test_the_panels_of_all_views_are_drawn_again(milo, monkeypatch):
+    """Also if Blender has drawn one of them since."""
+    heartbeat, redraws, looks = milo("heartbeat"), [], ["before"]
+    monkeypatch.setattr(heartbeat, "redraw", lambda: redraws.append(looks[0]))
+    monkeypatch.setattr(heartbeat, "appearance", lambda _now: (looks[0],))
+    heartbeat.tick()
+    looks[0] = "after"
+    heartbeat.drawn()
+    for _ in range(2):
+        heartbeat.tick()
+        heartbeat.drawn()
+    assert redraws == ["before", "after"]
+
+
 def test_splats_of_another_reconstruction_stay(session, tmp_path):
     """An object of the same name, as a second reconstruction has once the first one's was renamed."""
     other = bpy.data.scenes.new("other").milo_stored.add()
