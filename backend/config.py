@@ -93,6 +93,9 @@ class Config:
             raise ConfigError(f"region.margin is {self.region.margin}; a margin is 0 or more.")
         if self.mesh.delaunay_lag < 0:
             raise ConfigError(f"mesh.delaunay_lag is {self.mesh.delaunay_lag}; a lag is 0 iterations or more.")
+        if not 0 <= self.extract.air_opacity < 1 or not 0 < self.extract.isosurface < 1:
+            raise ConfigError(f"extract.air_opacity is {self.extract.air_opacity} and extract.isosurface "
+                              f"{self.extract.isosurface}; opacities to cut at lie between 0 and 1.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain types for config.json, with "format": 1."""

@@ -89,7 +89,8 @@ class FinishWork:
     @property
     def notice(self) -> str:
         """What the user should know about the last one, or ""."""
-        if self.report and self.report["source"] != self.report["options"]["source"]:
+        wished = self.report and self.report["options"]["source"]
+        if wished and self.report.get("source", wished) != wished:   # an older backend does not say
             return "The backend does not have the photos: the texture was made from the splats"
         return ""
 

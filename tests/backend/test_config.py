@@ -45,6 +45,8 @@ def test_presets_layer_and_overrides_win():
     ([], ["run.evaluate_at=5"], "a list"),
     ([], ["schedule.depth_normal_from=10"], "depth_normal_from"),
     ([], ["mesh.every=0"], "at least 1"),
+    ([], ["extract.air_opacity=1"], "air_opacity is 1.0 and .* between 0 and 1"),
+    ([], ["extract.isosurface=0"], "isosurface 0.0; .* between 0 and 1"),
 ])
 def test_mistakes_are_named(presets, overrides, says):
     with pytest.raises(ConfigError, match=says):
