@@ -59,6 +59,8 @@ def open_source(path: str | Path, scene: str | Path | None = None, overrides: It
         require_run(path, "splats.ply")
         config, scene = config_of(path), scene or scene_of(path)
         path, output = path / "splats.ply", path / "mesh.ply"
+        if scene.is_file():     # ours tells the sizes at which the photos were used
+            config = with_overrides(config, ["data.resolution=1", "data.max_width=0"])
     config = with_overrides(config, overrides)
     if output.name == "mesh.ply" and config.extract.method != "learned":
         output = output.with_name(f"mesh_{config.extract.method}.ply")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from milo.backend.config import DataConfig, with_overrides
+from milo.backend.config import DataConfig, load_config, with_overrides
 from milo.backend.data.cameras import Camera
 from milo.backend.data.colmap import read_points
 from milo.backend.data.errors import SceneError
@@ -80,6 +80,16 @@ def test_a_folder_of_the_reference_is_evaluated(folder):
     (folder / "cfg_args").unlink()
     with pytest.raises(SceneError, match="photos of its scene"):
         open_run(folder)
+
+
+def test_the_cameras_of_a_run_are_as_large_as_its_photos_were_used(tmp_path, folder):
+    run = tmp_path / "run"
+    run.mkdir()
+    write_splat_file(run / "splats.ply")
+    (run / "config.json").write_text(json.dumps(load_config([], ["data.resolution=2"]).to_dict()))
+    (run / "run.json").write_text(json.dumps({"format": 1, "scene_path": str(SUZANNE)}))
+    source = open_source(run, folder / "cameras.json")
+    assert {view.camera.size for view in source.views} == {(200, 200)}
 
 
 def test_splats_without_a_3d_filter_are_drawn_as_3dgs_draws_them(tmp_path, folder):
