@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from scipy.spatial.transform import Rotation
 
 from milo.backend.data.ply import SplatColumns
-from milo.backend.editing.linear_maps import to_matrices
 from milo.cuda_ext.deformation import turn_harmonics
 
 ORIGINS = ("keep", "base", "center")
@@ -30,7 +30,7 @@ class Placement(NamedTuple):
     @property
     def R(self) -> np.ndarray:
         """[3, 3] float64 rotation."""
-        return to_matrices(torch.tensor([self.quat], dtype=torch.float64))[0].numpy()
+        return Rotation.from_quat(np.roll(self.quat, -1)).as_matrix()     # scipy's have w last
 
     @property
     def matrix(self) -> np.ndarray:

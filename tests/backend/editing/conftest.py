@@ -129,9 +129,9 @@ def similarity(degrees=137.0, scale=1.7, move=(0.4, -0.8, 0.3)):
 
 
 def covariances(splats):
-    from milo.backend.editing.linear_maps import to_matrices
+    from milo.cuda_ext.reference.projection import rotation_from_quaternion
 
-    axes = to_matrices(splats.quats.double()) * splats.scales.double()[:, None]
+    axes = rotation_from_quaternion(splats.quats.double()) * splats.scales.double()[:, None]
     return axes @ axes.transpose(1, 2)
 
 
