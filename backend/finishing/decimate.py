@@ -8,7 +8,7 @@ import numpy as np
 Mesh = tuple[np.ndarray, np.ndarray]   # verts [V, 3] float32, faces [F, 3] int32
 
 ATTEMPTS = 6   # to reach a number of triangles by collapsing edges
-WELD = 0.5     # of the length of a face within which vertices are welded when that gets stuck
+WELD = 0.5     # of the length of a face within which vertices are welded
 
 
 def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
@@ -30,7 +30,7 @@ def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
         points, corners = fast_simplification.simplify(*fewer, target_count=target)[:2]
         fewer = used(np.asarray(points, np.float32), np.asarray(corners, np.int32))
         if len(fewer[1]) > 2 * max_triangles:
-            fewer = weld(*fewer, WELD * _length(*fewer))
+            fewer = weld(*fewer)
         else:
             target = target * 7 // 8
     if len(fewer[1]) > max_triangles or not np.isfinite(fewer[0]).all():
@@ -38,19 +38,29 @@ def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
     return fewer
 
 
-def weld(verts: np.ndarray, faces: np.ndarray, cell: float) -> Mesh:
-    """The mesh with the vertices in each cell of a grid, `cell` units wide, in one: their mean."""
-    at = np.floor((verts - verts.min(0)) / cell).astype(np.int64)
-    cell_of, count = np.unique(at, axis=0, return_inverse=True, return_counts=True)[1:]
-    cell_of = cell_of.reshape(-1)
-    mean = np.stack([np.bincount(cell_of, column) for column in verts.T], axis=1) / count[:, None]
+def weld(verts: np.ndarray, faces: np.ndarray) -> Mesh:
+    """The mesh with vertices much closer together than corners of a face are in one: the mean of a cell of a grid."""
+    cell = WELD * _length(verts, faces)
+    cell_of, _ = equal_rows(np.floor((verts - verts.min(0)) / cell).astype(np.int64))
+    mean = np.stack([np.bincount(cell_of, column) for column in verts.T], axis=1) / np.bincount(cell_of)[:, None]
     return used(mean.astype(np.float32), _without_collapsed(cell_of[faces]))
 
 
 def _without_collapsed(faces: np.ndarray) -> np.ndarray:
     """Without faces that name a vertex twice, and each set of vertices once."""
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
-    return faces[np.unique(np.sort(faces, axis=1), axis=0, return_index=True)[1]]
+    return faces[equal_rows(np.sort(faces, axis=1))[1]]
+
+
+def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of rows [N, K]: [N] the group of equal rows that each is in, and [G] the first row of each group."""
+    order = np.lexsort(rows.T)                # a third of the time of np.unique(axis=0)
+    ordered = rows[order]
+    begins = np.ones(len(rows), bool)
+    begins[1:] = (ordered[1:] != ordered[:-1]).any(axis=1)
+    group = np.empty(len(rows), np.int64)
+    group[order] = np.cumsum(begins) - 1
+    return group, order[begins]
 
 
 def _length(verts: np.ndarray, faces: np.ndarray) -> float:
@@ -64,9 +74,8 @@ def merge_on_grid(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> M
     extent = float((verts.max(0) - low).max()) or 1.0
     cells = 2.0 * max_triangles ** 0.5 + 2.0
     while True:
-        _, first, cell_of = np.unique(np.floor((verts - low) * (cells / extent)).astype(np.int64), axis=0,
-                                      return_index=True, return_inverse=True)
-        merged = _without_collapsed(cell_of.reshape(-1)[faces])
+        cell_of, first = equal_rows(np.floor((verts - low) * (cells / extent)).astype(np.int64))
+        merged = _without_collapsed(cell_of[faces])
         if len(merged) <= max_triangles:
             return used(verts[first], merged.astype(np.int32))
         cells *= 0.7
@@ -74,8 +83,9 @@ def merge_on_grid(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> M
 
 def used(verts: np.ndarray, faces: np.ndarray) -> Mesh:
     """Without the vertices that no face has."""
-    kept, renumbered = np.unique(faces, return_inverse=True)
-    return verts[kept], renumbered.reshape(faces.shape).astype(np.int32)
+    kept = np.zeros(len(verts), bool)
+    kept[faces] = True
+    return verts[kept], (np.cumsum(kept) - 1).astype(np.int32)[faces]
 
 
 def face_areas(verts: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -8,7 +8,6 @@ import logging
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,7 +22,7 @@ from milo.protocol.outlook import EstimateJob
 from milo.protocol.pairing import OpenPairing, Pair
 from milo.protocol.stored import RestoreJob, SplatFiles
 
-from . import snapshots
+from . import lod, snapshots
 from .children import Children
 from .files import is_full, no_space, tail
 from .forecasts import estimate
@@ -283,9 +282,8 @@ class Desk:
     def _make_lod(self, snapshot, max_triangles: int) -> None:
         if lod_path(snapshot, max_triangles).is_dir():
             return
-        command = [sys.executable, "-m", "milo.backend.service.lod", str(snapshot), str(max_triangles)]
         try:
-            done = self._children.run(command, LOD_PATIENCE_S)
+            done = self._children.run(lod.command(snapshot, max_triangles), LOD_PATIENCE_S)
         except (OSError, subprocess.TimeoutExpired, ProtocolError) as error:
             log.error("level of detail: %s", error)
             return

@@ -8,7 +8,7 @@ snapshots/00000012/         appears by a rename when it is complete
     colors.npy              [V, 3] uint8, sRGB
     preview.png             a picture of the moment, where there was one
     pair.npy                [2, H, W, 3] uint8, that picture and the photo of the same camera
-    lod-200000/             the same three arrays with at most so many triangles (lod.py), made when it is first wanted
+    lod-200000/             the same three arrays with at most so many triangles (lod.py)
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy as np
 
 from .files import write_json
-from .lod import write_lod
 from .mesh_files import Mesh, check, lod_path, read_mesh, write_mesh
 
 FORMAT = 1
@@ -51,9 +50,9 @@ def path(folder: Path, seq: int) -> Path:
     return folder / f"{seq:08d}"
 
 
-def write_snapshot(folder: Path, seq: int, kind: str, iteration: int, mesh: Mesh, preview: np.ndarray | None,
-                   photo: np.ndarray | None, lod_triangles: int) -> None:
-    """Write a mesh, with its level of detail for live views, and remove all but the newest ones.
+def prepare_snapshot(folder: Path, seq: int, kind: str, iteration: int, mesh: Mesh, preview: np.ndarray | None,
+                     photo: np.ndarray | None) -> Path:
+    """Write a mesh where nobody looks yet; the folder for `publish_snapshot`, and for levels of detail before it.
 
     preview, photo: [H, W, 3] uint8 or None.
     Raises ValueError if the arrays are not a mesh.
@@ -63,8 +62,6 @@ def write_snapshot(folder: Path, seq: int, kind: str, iteration: int, mesh: Mesh
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
     write_mesh(building, mesh)
-    if len(mesh.faces) > lod_triangles:
-        write_lod(building, lod_triangles, mesh)
     if preview is not None:
         from PIL import Image
         Image.fromarray(np.ascontiguousarray(preview, np.uint8)).save(building / "preview.png", compress_level=1)
@@ -74,6 +71,12 @@ def write_snapshot(folder: Path, seq: int, kind: str, iteration: int, mesh: Mesh
             np.save(building / "pair.npy", np.stack([preview, photo]), allow_pickle=False)
     write_json(building / "snapshot.json",
                {"format": FORMAT, "kind": kind, "iteration": iteration, "triangles": len(mesh.faces)})
+    return building
+
+
+def publish_snapshot(building: Path) -> None:
+    """Let a prepared snapshot appear, and remove all but the newest ones."""
+    folder, seq = building.parent, int(building.name.removeprefix("."))
     os.replace(building, path(folder, seq))
     for old in sequence(folder)[:-KEPT]:
         shutil.rmtree(path(folder, old), ignore_errors=True)

@@ -18,12 +18,14 @@ import contextlib
 import importlib
 import math
 import os
+import subprocess
 import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from milo.backend.alignment.events import Aligned, AlignProgress
 from milo.backend.training.errors import TrainingError
@@ -34,8 +36,9 @@ from .blobs import Blobs
 from .files import is_full, lock
 from .forecasts import learn
 from .job_folder import build_scene, keep_photos, read_request
+from .lod import command
 from .mesh_files import Mesh
-from .snapshots import remove_unfinished, sequence, write_snapshot
+from .snapshots import prepare_snapshot, publish_snapshot, remove_unfinished, sequence
 from .words import Ended, GaveUp, Noted, Progressed, SnapshotWritten, say
 
 RUNNER = "milo.backend.service.worker:reconstruct_scene"
@@ -100,6 +103,7 @@ class Reporter:
         self.seq = max(sequence(self.snapshots), default=0)
         self.last_progress = self.last_snapshot = float("-inf")
         self.held: Progressed | None = None
+        self.making: Making | None = None
         self.loss: float | None = None      # measured now and then, and not all steps are told: the last ones known
         self.psnr: float | None = None
 
@@ -126,19 +130,57 @@ class Reporter:
             self.held = None
 
     def snapshot(self, event: Snapshot) -> None:
-        now = time.monotonic()
-        if event.kind == "live" and now - self.last_snapshot < self.interval_s:
+        """Write a mesh; it is shown when its level of detail is there, which training does not wait for.
+
+        A live mesh is left out if it comes soon after the one before, or while that one is still in the making.
+        """
+        if event.kind == "live" and (self.making or time.monotonic() - self.last_snapshot < self.interval_s):
             return
+        self.show(wait=True)
         self.seq += 1
         try:
-            write_snapshot(self.snapshots, self.seq, event.kind, event.iteration,
-                           Mesh(event.verts, event.faces, event.colors), event.preview, event.photo, LIVE_TRIANGLES)
+            building = prepare_snapshot(self.snapshots, self.seq, event.kind, event.iteration,
+                                        Mesh(event.verts, event.faces, event.colors), event.preview, event.photo)
+            large = len(event.faces) > LIVE_TRIANGLES
+            lod = subprocess.Popen(command(building, LIVE_TRIANGLES), stdin=subprocess.DEVNULL) if large else None
         except (ValueError, OSError) as error:      # a picture of the work, not the work itself
             print(f"snapshot at iteration {event.iteration} not written: {error}", file=sys.stderr, flush=True)
             return
         self.last_snapshot = time.monotonic()
+        word = SnapshotWritten(self.seq, event.kind, event.iteration, len(event.faces))
+        self.making = Making(word, building, lod)
+        self.show()
+
+    def show(self, wait: bool = False) -> None:
+        """Let the mesh that was written appear if its level of detail is there; where that failed, without it."""
+        if self.making is None:
+            return
+        word, building, lod = self.making
+        if lod is not None and (lod.wait() if wait else lod.poll()) is None:
+            return
+        self.making = None
+        try:
+            publish_snapshot(building)
+        except OSError as error:
+            print(f"snapshot at iteration {word.iteration} not shown: {error}", file=sys.stderr, flush=True)
+            return
         self.flush()
-        say(self.pipe, SnapshotWritten(self.seq, event.kind, event.iteration, len(event.faces)))
+        say(self.pipe, word)
+
+    def end(self, hurry: bool) -> None:
+        """Say what is held back. In a hurry, meshes do without a level of detail that is not there yet."""
+        if hurry and self.making is not None and self.making.lod is not None:
+            self.making.lod.kill()
+        self.show(wait=True)
+        self.flush()
+
+
+class Making(NamedTuple):
+    """A mesh that is written but not shown yet."""
+
+    word: SnapshotWritten
+    building: Path
+    lod: subprocess.Popen | None   # makes its level of detail
 
 
 def _newer(measured: float | None, last: float | None) -> float | None:
@@ -161,24 +203,28 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
         module, _, name = OTHER_RUNNERS.get(request.task, runner).partition(":")
         run = getattr(importlib.import_module(module), name)
         reporter = Reporter(folder, pipe, float(request.settings.get(INTERVAL_KEY, INTERVAL_S)))
-        for event in run(folder, device, should_stop):
-            match event:
-                case Notice():
-                    say(pipe, Noted(event.text, event.device))
-                case Progress():
-                    reporter.progress(event)
-                case Snapshot():
-                    reporter.snapshot(event)
-                case AlignProgress():
-                    reporter.photos(event)
-                case Finished():
-                    reporter.flush()
-                    say(pipe, Ended(event.stopped, event.psnr))
-                case Aligned():
-                    if event.solution is not None:
-                        keep_photos(folder, store)
-                    reporter.flush()
-                    say(pipe, Ended(event.stopped))
+        try:
+            for event in run(folder, device, should_stop):
+                reporter.show()
+                match event:
+                    case Notice():
+                        say(pipe, Noted(event.text, event.device))
+                    case Progress():
+                        reporter.progress(event)
+                    case Snapshot():
+                        reporter.snapshot(event)
+                    case AlignProgress():
+                        reporter.photos(event)
+                    case Finished():
+                        reporter.end(hurry=event.stopped)
+                        say(pipe, Ended(event.stopped, event.psnr))
+                    case Aligned():
+                        if event.solution is not None:
+                            keep_photos(folder, store)
+                        reporter.end(hurry=event.stopped)
+                        say(pipe, Ended(event.stopped))
+        finally:
+            reporter.end(hurry=True)
         return 0
     except Exception as error:
         traceback.print_exc()

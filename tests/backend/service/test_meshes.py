@@ -8,9 +8,9 @@ import pytest
 from fake_runner import sheet
 
 from milo.backend.finishing.decimate import merge_on_grid
-from milo.backend.service.lod import decimate
+from milo.backend.service.lod import decimate, write_lod
 from milo.backend.service.mesh_files import Mesh
-from milo.backend.service.snapshots import read_snapshot, sequence, write_snapshot
+from milo.backend.service.snapshots import prepare_snapshot, publish_snapshot, read_snapshot, sequence
 from milo.protocol import messages as m
 
 FAST = {"service.snapshot_interval_s": 0.0}
@@ -143,13 +143,16 @@ def test_a_broken_mesh_is_not_written(tmp_path, broken):
     arrays = {"verts": verts, "faces": faces, "colors": colors}
     arrays[broken] = {"faces": faces + 1, "verts": verts * np.float32("nan"), "colors": colors[1:]}[broken]
     with pytest.raises(ValueError, match=broken):
-        write_snapshot(tmp_path, 1, "live", 1, Mesh(**arrays), None, None, 100)
+        prepare_snapshot(tmp_path, 1, "live", 1, Mesh(**arrays), None, None)
     assert sequence(tmp_path) == []
 
 
 def test_a_snapshot_comes_back_as_it_was(tmp_path):
     mesh = Mesh(*sheet(200, 1.0))
-    write_snapshot(tmp_path, 4, "provisional", 9, mesh, None, None, 100)
+    prepared = prepare_snapshot(tmp_path, 4, "provisional", 9, mesh, None, None)
+    write_lod(prepared, 100)
+    assert sequence(tmp_path) == [], "nobody sees it yet"
+    publish_snapshot(prepared)
     full = read_snapshot(tmp_path, 4, 0)
     assert (full.seq, full.kind, full.iteration, full.triangles) == (4, "provisional", 9, len(mesh.faces))
     assert np.array_equal(full.mesh.verts, mesh.verts)
