@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import os
 import re
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +41,59 @@ def save_checkpoint(folder: Path, state: dict, keep: int = 2) -> Path:
         for old in checkpoints(folder)[:-keep]:
             old.unlink()
     return path
+
+
+class CheckpointWriter:
+    """Writes checkpoints beside training, one at a time.
+
+    Args:
+        folder: where they go; keep: so many of them stay.
+    """
+
+    def __init__(self, folder: Path, keep: int):
+        self.folder, self.keep = folder, keep
+        self.taken_at = self.saved_at = -1   # iteration of the newest one that was begun, that is complete
+        self._thread = ThreadPoolExecutor(1, "checkpoint")
+        self._writing: Future | None = None
+
+    def save(self, state: dict) -> None:
+        """Copy the state as it is now, and begin to write it. Waits for the one before.
+
+        Raises:
+            TrainingError: as `save_checkpoint`, of the one before.
+        """
+        self.wait()
+        self._writing = self._thread.submit(save_checkpoint, self.folder, _copied(state), self.keep)
+        self.taken_at = state["iteration"]
+
+    def check(self) -> None:
+        """Raise what went wrong since; waits for nothing."""
+        if self._writing is not None and self._writing.done():
+            self.wait()
+
+    def wait(self) -> None:
+        """Return when everything is written; raises what went wrong."""
+        if self._writing is not None:
+            writing, self._writing = self._writing, None
+            writing.result()
+            self.saved_at = self.taken_at
+
+    def close(self) -> None:
+        """Wait for the thread's end. Whoever wants to know how it went has called `wait` before."""
+        with suppress(TrainingError):
+            self.wait()
+        self._thread.shutdown()
+
+
+def _copied(state: Any) -> Any:
+    """Plain containers with copies of their tensors on the CPU: the next iteration changes the originals."""
+    if isinstance(state, Tensor):
+        return state.detach().to("cpu", copy=True)
+    if isinstance(state, dict):
+        return {key: _copied(value) for key, value in state.items()}
+    if isinstance(state, list | tuple):
+        return type(state)(_copied(value) for value in state)
+    return state
 
 
 def on_device(state: Any, device: torch.device) -> Any:

@@ -22,7 +22,8 @@ from milo.backend.old_settings import renewed
 from milo.cuda_ext.cuda.runtime import CudaError
 from milo.cuda_ext.native import native
 
-from . import checkpoint, snapshots
+from . import snapshots
+from .checkpoint import CheckpointWriter, load_newest
 from .errors import TrainingError, writing
 from .events import Event, Finished, Notice, Progress, Snapshot
 from .loop import Step, Training
@@ -71,7 +72,7 @@ class _Run:
         self.seconds: dict[str, float] = {}
         self.psnr: float | None = None
         self.vertices = 0
-        self.saved_at = -1                  # iteration of the newest checkpoint
+        self.checkpoints = CheckpointWriter(directory.checkpoints, config.run.keep_checkpoints)
         self.stage = "loading"
         self.training: Training | None = None
 
@@ -85,7 +86,8 @@ class _Run:
             if not is_out_of_memory(error):
                 raise
             iteration = self.training.iteration if self.training else 0
-            raise out_of_memory(self.config, self.device, self.stage, iteration, self.saved_at) from error
+            raise out_of_memory(self.config, self.device, self.stage, iteration,
+                                self.checkpoints.saved_at) from error
 
     def _events(self) -> Iterator[Event]:
         torch.set_num_threads(1)   # the work is in our kernels, whose threads torch's would only hold up
@@ -102,12 +104,13 @@ class _Run:
             yield self._finished(stopped=True)
         finally:
             self.training.mesh.triangulation.stop()   # a thread that is still at it would hold up the end
+            self.checkpoints.close()
 
     def _load(self) -> None:
         self.training = Training(self.scene, self.config, self.device, self._note)
         if not self.resume:
             self.directory.clear()
-        state = checkpoint.load_newest(self.directory.checkpoints) if self.resume else None
+        state = load_newest(self.directory.checkpoints) if self.resume else None
         if state is not None:
             if state["photos"] != self._photos():
                 raise TrainingError(f"The checkpoints in {self.directory.checkpoints} are of other photos. Give "
@@ -121,7 +124,7 @@ class _Run:
                 state["training"]["mesh"] = {}   # pivots are chosen anew
             self.training.load_state_dict(state["training"])
             self.seconds, self.psnr = dict(state["seconds"]), state["psnr"]
-            self.saved_at = state["iteration"]
+            self.checkpoints.taken_at = self.checkpoints.saved_at = state["iteration"]
         self.directory.start_metrics(self.training.iteration)
         self.metrics.forget()
         self.directory.write_json("config.json", self.config.to_dict())
@@ -150,6 +153,7 @@ class _Run:
                 yield self._timed(stage, lambda: snapshots.live_snapshot(training))
             if (run.checkpoint_interval and k % run.checkpoint_interval == 0) or k == last:
                 self._checkpoint()
+            self.checkpoints.check()
             pace.restart()
         self.metrics.flush()
 
@@ -179,14 +183,12 @@ class _Run:
 
     def _checkpoint(self) -> None:
         self.metrics.flush()
-        if self.training.iteration == self.saved_at:
+        if self.training.iteration == self.checkpoints.taken_at:
             return
         state = {"iteration": self.training.iteration, "training": self.training.state_dict(),
                  "config": self.config.to_dict(), "photos": self._photos(), "seconds": dict(self.seconds),
                  "psnr": self.psnr}
-        self._timed("saving", lambda: checkpoint.save_checkpoint(self.directory.checkpoints, state,
-                                                                 self.config.run.keep_checkpoints))
-        self.saved_at = self.training.iteration
+        self._timed("saving", lambda: self.checkpoints.save(state))
 
     # -- extraction and files ----------------------------------------------------------------------------------------
 
@@ -238,6 +240,7 @@ class _Run:
         return Gaussians({name: values[inside] for name, values in gaussians.tensors().items()}, gaussians.sh_degree)
 
     def _finished(self, stopped: bool) -> Finished:
+        self._timed("saving", self.checkpoints.wait)
         self.metrics.flush()
         seconds = {stage: round(value, 3) for stage, value in self.seconds.items()}
         self.directory.write_json("run.json", {

@@ -3,6 +3,8 @@
 
 import errno
 import os
+import threading
+import time
 
 import pytest
 import torch
@@ -80,3 +82,32 @@ def test_a_file_that_cannot_be_opened_is_not_called_damaged(tmp_path, monkeypatc
     monkeypatch.setattr(torch, "load", refuse)
     with pytest.raises(PermissionError):
         checkpoint.load_newest(tmp_path)
+
+
+def test_training_goes_on_while_a_checkpoint_is_written(tmp_path, monkeypatch):
+    """What is written is the state of the moment, however it changes meanwhile; the next one waits its turn."""
+    disk, fsync, saves = threading.Event(), os.fsync, []
+    monkeypatch.setattr(checkpoint.os, "fsync", lambda number: (saves.append(disk.wait(30)), fsync(number)))
+    writer = checkpoint.CheckpointWriter(tmp_path, keep=2)
+    means = torch.zeros(3)
+    writer.save({"iteration": 1, "means": [means]})
+    means += 7
+    writer.check()
+    assert (writer.saved_at, checkpoint.load_newest(tmp_path)) == (-1, None), "not there yet, and nobody waited"
+    disk.set()
+    writer.save({"iteration": 2, "means": [means]})
+    assert writer.saved_at == 1 and checkpoint.load_newest(tmp_path)["means"][0].tolist() == [0, 0, 0]
+    writer.close()
+    assert checkpoint.load_newest(tmp_path)["means"][0].tolist() == [7, 7, 7] and saves == [True, True]
+
+
+def test_a_failure_beside_training_is_noticed(tmp_path):
+    writer = checkpoint.CheckpointWriter(tmp_path / "file" / "folder", keep=2)
+    (tmp_path / "file").touch()
+    writer.save({"iteration": 1})
+    with pytest.raises(TrainingError, match="could not be written"):
+        for _ in range(1000):
+            writer.check()
+            time.sleep(0.01)
+    assert writer.saved_at == -1
+    writer.close()
