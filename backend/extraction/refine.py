@@ -48,8 +48,13 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
     Yields:
         an ExtractStep per step, then one ColoredMesh.
     """
+    verts, faces = yield from _refined(splats.detach(), logits.detach(), views, config, scale, generator)
+    yield finished(verts, faces, views, config, scale)   # what refined it is gone: colours need memory of their own
+
+
+def _refined(splats: Splats, logits: Tensor, views: Sequence, config, scale: SceneScale, generator: torch.Generator):
+    """Yields ExtractSteps; returns verts [V, 3], faces [F, 3] int32."""
     settings = config.extract
-    splats, logits = splats.detach(), logits.detach()
     maps = DepthMaps(splats, views, scale)
     rows = chosen_gaussians(splats, logits, views, config, scale, generator)
     pivots = gaussian_pivots(splats.means[rows], splats.scales[rows], splats.quats[rows],
@@ -88,4 +93,4 @@ def refine_and_extract(splats: Splats, logits: Tensor, views: Sequence, config, 
         yield ExtractStep("refine", step + 1, settings.refine_iters, loss, len(surface.verts))
     sdf, _, _ = field(base, shift.detach())
     surface = extract_surface(pivots, torch.where(empty, sdf.abs(), sdf), topology, config.mesh.long_edges)
-    yield finished(surface.verts, surface.faces, views, config, scale)
+    return surface.verts.detach(), surface.faces

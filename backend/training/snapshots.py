@@ -24,7 +24,7 @@ from .loop import Training
 def provisional_snapshot(training: Training) -> Snapshot:
     """Mesh by depth fusion of the Gaussians as they are."""
     verts, faces = provisional_mesh(training.gaussians.splats().detach(), training.scene.train, training.scale,
-                                    training.config.mesh.max_points, training.config.mesh.carve_masks)
+                                    training.config.run.provisional_points, training.config.mesh.carve_masks)
     return _snapshot("provisional", training, verts, faces)
 
 
