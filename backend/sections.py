@@ -238,8 +238,9 @@ class RunConfig:
 
     seed: int = 0
     threads: int = 0                  # CPU threads; 0 = all cores
-    evaluate_at: tuple[int, ...] = (3000, 8000)      # PSNR on the held-out views, besides the end
-    provisional_at: tuple[int, ...] = (3000, 8000)   # mesh by depth fusion, before the mesh loop ...
+    # Before new Gaussians are drawn (at 2000, 3000 and 8000), not after: they are faint at first.
+    evaluate_at: tuple[int, ...] = (2900, 7900)      # PSNR on the held-out views, besides the end
+    provisional_at: tuple[int, ...] = (1000, 1900, 2900, 4000, 6000)   # mesh by depth fusion, before the mesh loop ...
     provisional_points: int = 200_000                # ... of at most so many pivots: quick, and fine enough to look at
     snapshot_interval: int = 250      # iterations between live meshes in the mesh loop
     checkpoint_interval: int = 2000   # iterations; 0 = only on stop and at the phase's end

@@ -104,6 +104,7 @@ class Reporter:
         self.last_progress = self.last_snapshot = float("-inf")
         self.held: Progressed | None = None
         self.making: Making | None = None
+        self.waiting: Snapshot | None = None    # the newest mesh that came meanwhile
         self.loss: float | None = None      # measured now and then, and not all steps are told: the last ones known
         self.psnr: float | None = None
 
@@ -132,11 +133,17 @@ class Reporter:
     def snapshot(self, event: Snapshot) -> None:
         """Write a mesh; it is shown when its level of detail is there, which training does not wait for.
 
-        A live mesh is left out if it comes soon after the one before, or while that one is still in the making.
+        A live mesh is left out if it comes soon after the one before; of those that come while one is in the making,
+        the newest waits. Only the final one is waited for.
         """
-        if event.kind == "live" and (self.making or time.monotonic() - self.last_snapshot < self.interval_s):
+        if event.kind == "live" and time.monotonic() - self.last_snapshot < self.interval_s:
             return
-        self.show(wait=True)
+        if event.kind == "final":
+            self.waiting = None
+            self.show(wait=True)
+        if self.making is not None:
+            self.waiting = event
+            return
         self.seq += 1
         try:
             building = prepare_snapshot(self.snapshots, self.seq, event.kind, event.iteration,
@@ -166,9 +173,13 @@ class Reporter:
             return
         self.flush()
         say(self.pipe, word)
+        if self.waiting is not None:
+            event, self.waiting = self.waiting, None
+            self.snapshot(event)
 
     def end(self, hurry: bool) -> None:
         """Say what is held back. In a hurry, meshes do without a level of detail that is not there yet."""
+        self.waiting = None
         if hurry and self.making is not None and self.making.lod is not None:
             self.making.lod.kill()
         self.show(wait=True)

@@ -88,7 +88,7 @@ class CheckpointWriter:
 def _copied(state: Any) -> Any:
     """Plain containers with copies of their tensors on the CPU: the next iteration changes the originals.
 
-    From a GPU into pinned memory, which torch keeps for the next time: ten times faster.
+    From a GPU into pinned memory, which torch keeps for the next time: then it is four times faster.
     """
     if isinstance(state, Tensor):
         return torch.empty(state.shape, dtype=state.dtype, pin_memory=state.is_cuda).copy_(state.detach())

@@ -19,7 +19,7 @@ PROCESS = 3 * GIB // 8         # else: Python and torch
 GAUSSIANS_A_PIXEL = 2.5        # at their peak, before the first simplification, of the pixels of one photo
 KEPT, KEPT_DENSE = 0.1, 0.8    # share of them that is left when the mesh begins
 GAUSSIAN_BYTES = 1_100         # parameters, gradients, moments, and the rasteriser's lists
-PIVOT_BYTES = 3_400            # tetrahedra and edges, while the table of edges is made
+PIVOT_BYTES = 1_700            # tetrahedra and edges, while the table of edges is made
 PIVOTS = 9                     # of a Gaussian
 PIXEL_BYTES = 400              # of images, maps and their gradients, in one iteration
 START_S = 7.0                  # until a worker has its libraries, kernels and photos
@@ -61,7 +61,7 @@ class Speed(NamedTuple):
 
 SPEEDS = {
     "cpu": Speed(0.0, 0.30, 0.4, 0.0, 0.45, 0.4, 1.0),             # two cores of a Zen 4
-    "cuda": Speed(0.0008, 0.00075, 0.0065, 0.0012, 0.0, 0.0, 1.35),   # an H200
+    "cuda": Speed(0.0008, 0.00075, 0.003, 0.0012, 0.0, 0.0, 1.15),    # an H200
 }
 CORES = 2                      # of the CPU in the table
 SCALING = 0.8                  # n times the cores are n ** SCALING times as fast

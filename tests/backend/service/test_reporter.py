@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Meshes on their way from training to disk: training waits for none of their levels of detail."""
 
+import dataclasses
 import io
 import sys
 import time
@@ -42,18 +43,28 @@ def test_a_mesh_appears_when_its_level_of_detail_is_there(tmp_path):
     assert reporter.pipe.getvalue().count(b"snapshot") == 1
 
 
-def test_live_meshes_are_left_out_meanwhile(reporter, tmp_path):
-    reporter.snapshot(live(1))
-    reporter.snapshot(live(2))
+def test_the_newest_waits_meanwhile(reporter, tmp_path):
+    for iteration in (1, 2, 3):
+        reporter.snapshot(live(iteration))
     reporter.show()
     assert sequence(reporter.snapshots) == [] and reporter.pipe.getvalue() == b""
     (tmp_path / "go").touch()
-    reporter.end(hurry=False)
+    reporter.show(wait=True)
     assert sequence(reporter.snapshots) == [1], "shown, for all that its level of detail failed"
-    assert read_snapshot(reporter.snapshots, 1, 0).iteration == 1
     assert read_snapshot(reporter.snapshots, 1, worker.LIVE_TRIANGLES) is None, "the server will make it"
-    reporter.snapshot(live(3, 50))
-    assert sequence(reporter.snapshots) == [1, 2], "a small mesh appears at once"
+    reporter.show(wait=True)
+    assert [read_snapshot(reporter.snapshots, seq, 0).iteration for seq in sequence(reporter.snapshots)] == [1, 3]
+    reporter.snapshot(live(4, 50))
+    assert sequence(reporter.snapshots) == [1, 2, 3], "a small mesh appears at once"
+
+
+def test_the_final_mesh_does_not_wait_behind_others(reporter, tmp_path):
+    reporter.snapshot(live(1))
+    reporter.snapshot(live(2))
+    (tmp_path / "go").touch()
+    reporter.snapshot(dataclasses.replace(live(3), kind="final"))
+    reporter.end(hurry=False)
+    assert [read_snapshot(reporter.snapshots, seq, 0).iteration for seq in sequence(reporter.snapshots)] == [1, 3]
 
 
 def test_who_stops_does_not_wait(reporter):
