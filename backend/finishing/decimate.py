@@ -8,7 +8,7 @@ import numpy as np
 Mesh = tuple[np.ndarray, np.ndarray]   # verts [V, 3] float32, faces [F, 3] int32
 
 ATTEMPTS = 6   # to reach a number of triangles by collapsing edges
-WELD = 0.5     # of the length of a face within which vertices are welded
+WELD = 0.5     # of the length of a face within which vertices are welded when that gets stuck
 
 
 def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
@@ -30,7 +30,7 @@ def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
         points, corners = fast_simplification.simplify(*fewer, target_count=target)[:2]
         fewer = used(np.asarray(points, np.float32), np.asarray(corners, np.int32))
         if len(fewer[1]) > 2 * max_triangles:
-            fewer = weld(*fewer)
+            fewer = weld(*fewer, WELD * _length(*fewer))
         else:
             target = target * 7 // 8
     if len(fewer[1]) > max_triangles or not np.isfinite(fewer[0]).all():
@@ -38,9 +38,8 @@ def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
     return fewer
 
 
-def weld(verts: np.ndarray, faces: np.ndarray) -> Mesh:
-    """The mesh with vertices much closer together than corners of a face are in one: the mean of a cell of a grid."""
-    cell = WELD * _length(verts, faces)
+def weld(verts: np.ndarray, faces: np.ndarray, cell: float) -> Mesh:
+    """The mesh with the vertices in each cell of a grid, `cell` units wide, in one: their mean."""
     cell_of, _ = equal_rows(np.floor((verts - verts.min(0)) / cell).astype(np.int64))
     mean = np.stack([np.bincount(cell_of, column) for column in verts.T], axis=1) / np.bincount(cell_of)[:, None]
     return used(mean.astype(np.float32), _without_collapsed(cell_of[faces]))

@@ -34,7 +34,7 @@ def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_poi
     Returns:
         (verts [V, 3] float, faces [F, 3] int32), both empty if there is no surface yet.
     """
-    limit = max_points // PIVOTS if max_points > 0 else len(splats.means)
+    limit = max(1, max_points // PIVOTS) if max_points > 0 else len(splats.means)
     means, scales, quats, share = splats.means, splats.scales, splats.quats, 1.0
     if len(means) > limit:
         chosen = splats.opacities.topk(limit).indices.sort().values

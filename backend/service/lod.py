@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from milo.backend.finishing.decimate import decimate as fewer_triangles
-from milo.backend.finishing.decimate import weld
+from milo.backend.finishing.decimate import face_areas, weld
 
 from .mesh_files import Mesh, lod_path, read_mesh, write_mesh
+
+WELD = 0.4   # of the length of a large face within which vertices are welded
 
 
 def decimate(mesh: Mesh, max_triangles: int) -> Mesh:
@@ -30,8 +32,13 @@ def decimate(mesh: Mesh, max_triangles: int) -> Mesh:
 
     if len(mesh.faces) <= max_triangles:
         return mesh
-    full = mesh.verts, mesh.faces
-    verts, faces = fewer_triangles(*(weld(*full) if len(mesh.faces) > 2 * max_triangles else full), max_triangles)
+    verts, faces = mesh.verts, mesh.faces
+    if len(faces) > 2 * max_triangles:
+        large = float(np.quantile(face_areas(verts, faces), 0.9))   # whatever the slivers and the few faces far away
+        welded = weld(verts, faces, WELD * large**0.5 or 1e-30)
+        if len(welded[1]) > max_triangles:
+            verts, faces = welded
+    verts, faces = fewer_triangles(verts, faces, max_triangles)
     _, nearest = cKDTree(mesh.verts).query(verts) if len(verts) else (None, np.zeros(0, np.int64))
     return Mesh(verts, faces, mesh.colors[nearest])
 

@@ -112,7 +112,7 @@ def read_pair(folder: Path, after: int) -> tuple[int, int, np.ndarray] | None:
 
 def remove_unfinished(folder: Path) -> None:
     """Remove what a killed worker left half-written."""
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         for entry in folder.iterdir():
             if entry.name.startswith("."):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+                shutil.rmtree(entry, ignore_errors=True) if entry.is_dir() else entry.unlink()

@@ -18,6 +18,7 @@ import contextlib
 import importlib
 import math
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -134,25 +135,27 @@ class Reporter:
         """Write a mesh; it is shown when its level of detail is there, which training does not wait for.
 
         A live mesh is left out if it comes soon after the one before; of those that come while one is in the making,
-        the newest waits. Only the final one is waited for.
+        the newest waits. The final one does not wait.
         """
         if event.kind == "live" and time.monotonic() - self.last_snapshot < self.interval_s:
             return
         if event.kind == "final":
-            self.waiting = None
-            self.show(wait=True)
+            self._hurry()
         if self.making is not None:
             self.waiting = event
             return
+        self.waiting = None
         self.seq += 1
         try:
             building = prepare_snapshot(self.snapshots, self.seq, event.kind, event.iteration,
                                         Mesh(event.verts, event.faces, event.colors), event.preview, event.photo)
-            large = len(event.faces) > LIVE_TRIANGLES
-            lod = subprocess.Popen(command(building, LIVE_TRIANGLES), stdin=subprocess.DEVNULL) if large else None
         except (ValueError, OSError) as error:      # a picture of the work, not the work itself
             print(f"snapshot at iteration {event.iteration} not written: {error}", file=sys.stderr, flush=True)
             return
+        lod = None
+        if event.kind != "final" and len(event.faces) > LIVE_TRIANGLES:      # the final one is sent whole
+            with contextlib.suppress(OSError):
+                lod = subprocess.Popen(command(building, LIVE_TRIANGLES), stdin=subprocess.DEVNULL)
         self.last_snapshot = time.monotonic()
         word = SnapshotWritten(self.seq, event.kind, event.iteration, len(event.faces))
         self.making = Making(word, building, lod)
@@ -170,20 +173,25 @@ class Reporter:
             publish_snapshot(building)
         except OSError as error:
             print(f"snapshot at iteration {word.iteration} not shown: {error}", file=sys.stderr, flush=True)
-            return
-        self.flush()
-        say(self.pipe, word)
+            shutil.rmtree(building, ignore_errors=True)
+        else:
+            self.flush()
+            say(self.pipe, word)
         if self.waiting is not None:
             event, self.waiting = self.waiting, None
             self.snapshot(event)
 
-    def end(self, hurry: bool) -> None:
-        """Say what is held back. In a hurry, meshes do without a level of detail that is not there yet."""
+    def end(self) -> None:
+        """Say what is held back."""
+        self._hurry()
+        self.flush()
+
+    def _hurry(self) -> None:
+        """Let the mesh in the making appear now, without its level of detail if that is not there yet."""
         self.waiting = None
-        if hurry and self.making is not None and self.making.lod is not None:
+        if self.making is not None and self.making.lod is not None:
             self.making.lod.kill()
         self.show(wait=True)
-        self.flush()
 
 
 class Making(NamedTuple):
@@ -227,15 +235,15 @@ def work(folder: Path, blobs: Path, device: str, runner: str, pipe) -> int:
                     case AlignProgress():
                         reporter.photos(event)
                     case Finished():
-                        reporter.end(hurry=event.stopped)
+                        reporter.end()
                         say(pipe, Ended(event.stopped, event.psnr))
                     case Aligned():
                         if event.solution is not None:
                             keep_photos(folder, store)
-                        reporter.end(hurry=event.stopped)
+                        reporter.end()
                         say(pipe, Ended(event.stopped))
         finally:
-            reporter.end(hurry=True)
+            reporter.end()
         return 0
     except Exception as error:
         traceback.print_exc()

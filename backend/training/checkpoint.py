@@ -80,7 +80,7 @@ class CheckpointWriter:
 
     def close(self) -> None:
         """Wait for the thread's end. Whoever wants to know how it went has called `wait` before."""
-        with suppress(TrainingError):
+        with suppress(Exception):
             self.wait()
         self._thread.shutdown()
 
@@ -88,10 +88,13 @@ class CheckpointWriter:
 def _copied(state: Any) -> Any:
     """Plain containers with copies of their tensors on the CPU: the next iteration changes the originals.
 
-    From a GPU into pinned memory, which torch keeps for the next time: then it is four times faster.
+    From a GPU into pinned memory, if there is any, which torch keeps for the next time: then it is four times faster.
     """
     if isinstance(state, Tensor):
-        return torch.empty(state.shape, dtype=state.dtype, pin_memory=state.is_cuda).copy_(state.detach())
+        copy = None
+        with suppress(RuntimeError):
+            copy = torch.empty(state.shape, dtype=state.dtype, pin_memory=state.is_cuda)
+        return (torch.empty(state.shape, dtype=state.dtype) if copy is None else copy).copy_(state.detach())
     if isinstance(state, dict):
         return {key: _copied(value) for key, value in state.items()}
     if isinstance(state, list | tuple):

@@ -202,6 +202,7 @@ class _Run:
         pace, stage, steps, done = _Pace(), "refine", fields + refinements, 0
         while True:
             result = self._timed(stage, lambda: next(extracting))
+            self.checkpoints.check()
             if not isinstance(result, ExtractStep):
                 break
             self.vertices = result.vertices

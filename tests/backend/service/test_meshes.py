@@ -132,6 +132,14 @@ def test_decimation_keeps_the_budget_where_it_cannot_collapse():
         assert len(merge_on_grid(mesh.verts, mesh.faces, budget)[1]) <= budget
 
 
+def test_a_few_large_faces_far_away_do_not_blur_the_rest():
+    near, far = sheet(50_000, 0.0), sheet(200, 0.0)
+    verts = np.concatenate([near[0], 1000 * far[0] - 500])
+    faces = np.concatenate([near[1], far[1] + len(near[0])])
+    few = decimate(Mesh(verts, faces, np.zeros(verts.shape, np.uint8)), 10_000)
+    assert len(few.faces) > 9000 and (np.abs(few.verts) <= 1.1).all(axis=1).sum() > 4000
+
+
 def test_a_small_mesh_is_left_alone():
     mesh = Mesh(*sheet(50, 0.0))
     assert decimate(mesh, 50) is mesh

@@ -24,7 +24,7 @@ def reporter(tmp_path, monkeypatch):
     monkeypatch.setattr(worker, "command", lambda folder, triangles: held)
     made = worker.Reporter(tmp_path, io.BytesIO(), interval_s=0.0)
     yield made
-    made.end(hurry=True)
+    made.end()
 
 
 def live(iteration: int, triangles: int = TRIANGLES) -> Snapshot:
@@ -50,7 +50,7 @@ def test_the_newest_waits_meanwhile(reporter, tmp_path):
     assert sequence(reporter.snapshots) == [] and reporter.pipe.getvalue() == b""
     (tmp_path / "go").touch()
     reporter.show(wait=True)
-    assert sequence(reporter.snapshots) == [1], "shown, for all that its level of detail failed"
+    assert b'"seq": 1' in reporter.pipe.getvalue(), "shown, for all that its level of detail failed"
     assert read_snapshot(reporter.snapshots, 1, worker.LIVE_TRIANGLES) is None, "the server will make it"
     reporter.show(wait=True)
     assert [read_snapshot(reporter.snapshots, seq, 0).iteration for seq in sequence(reporter.snapshots)] == [1, 3]
@@ -58,19 +58,33 @@ def test_the_newest_waits_meanwhile(reporter, tmp_path):
     assert sequence(reporter.snapshots) == [1, 2, 3], "a small mesh appears at once"
 
 
-def test_the_final_mesh_does_not_wait_behind_others(reporter, tmp_path):
+def test_the_final_mesh_does_not_wait_behind_others(reporter):
     reporter.snapshot(live(1))
     reporter.snapshot(live(2))
-    (tmp_path / "go").touch()
     reporter.snapshot(dataclasses.replace(live(3), kind="final"))
-    reporter.end(hurry=False)
     assert [read_snapshot(reporter.snapshots, seq, 0).iteration for seq in sequence(reporter.snapshots)] == [1, 3]
+
+
+def test_what_cannot_be_shown_holds_nothing_up(reporter, tmp_path, monkeypatch):
+    def refuse(building):
+        raise OSError(28, "No space left on device")
+
+    reporter.snapshot(live(1))
+    reporter.snapshot(live(2))
+    with monkeypatch.context() as full:
+        full.setattr(worker, "publish_snapshot", refuse)
+        (tmp_path / "go").touch()
+        reporter.show(wait=True)
+        reporter.show(wait=True)
+    assert [entry.name for entry in reporter.snapshots.iterdir()] == [], "nothing is left lying about"
+    reporter.snapshot(live(3, 50))
+    assert [read_snapshot(reporter.snapshots, seq, 0).iteration for seq in sequence(reporter.snapshots)] == [3]
 
 
 def test_who_stops_does_not_wait(reporter):
     reporter.snapshot(live(7))
     process = reporter.making.lod
-    reporter.end(hurry=True)
+    reporter.end()
     assert process.returncode not in (None, 0)
     assert read_snapshot(reporter.snapshots, 1, 0).iteration == 7
     assert b"snapshot" in reporter.pipe.getvalue()
