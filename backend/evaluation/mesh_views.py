@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.data.cameras import Camera
+from milo.backend.rendering.frustum import pixels_of
 from milo.cuda_ext.triangles import antialias, face_depth, interpolate, visibility
 
 FINER = 2     # faces are looked for at so many times the cameras' resolution
@@ -68,11 +69,6 @@ def seen_faces(verts: Tensor, faces: Tensor, cameras: Iterable[Camera], *, near:
 
 def _in_front(points: Tensor, depth: Tensor, camera, near: float) -> Tensor:
     """Which points [P, 3] lie in the image and not behind its depth [H, W]: [P] bool. A depth of 0 hides nothing."""
-    x, y, z = (points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).unbind(1)
-    (fx, _, cx), (_, fy, cy), _ = camera.K.unbind(0)
-    safe = z.clamp_min(near)
-    column, row = (fx * x / safe + cx).floor(), (fy * y / safe + cy).floor()
-    height, width = camera.size
-    inside = (z > near) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    drawn = depth[row.clamp(0, height - 1).long(), column.clamp(0, width - 1).long()]
-    return inside & ((drawn == 0) | (z <= drawn * (1 + SLACK / fx)))
+    inside, row, column, z = pixels_of(points, camera, near)
+    drawn = depth[row, column]
+    return inside & ((drawn == 0) | (z <= drawn * (1 + SLACK / camera.K[0, 0])))

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from milo.backend.rendering.frustum import pixels_of
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 
@@ -55,9 +56,5 @@ def in_some_photo(points: Tensor, views: Sequence, scale: SceneScale) -> Tensor:
     """[P] bool: whether a point lies inside the picture of at least one view; what hides it does not matter."""
     seen = torch.zeros(len(points), dtype=torch.bool, device=points.device)
     for view in views:
-        camera = view.camera
-        x, y, z = (points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).unbind(-1)
-        u = camera.K[0, 0] * x / z + camera.K[0, 2]
-        v = camera.K[1, 1] * y / z + camera.K[1, 2]
-        seen |= (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height) & (z > scale.mesh_near)
+        seen |= pixels_of(points, view.camera, scale.mesh_near)[0]
     return seen

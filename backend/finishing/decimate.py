@@ -40,7 +40,7 @@ def decimate(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> Mesh:
 
 def weld(verts: np.ndarray, faces: np.ndarray, cell: float) -> Mesh:
     """The mesh with the vertices in each cell of a grid, `cell` units wide, in one: their mean."""
-    cell_of, _ = equal_rows(np.floor((verts - verts.min(0)) / cell).astype(np.int64))
+    cell_of, _ = _equal_rows(np.floor((verts - verts.min(0)) / cell).astype(np.int64))
     mean = np.stack([np.bincount(cell_of, column) for column in verts.T], axis=1) / np.bincount(cell_of)[:, None]
     return used(mean.astype(np.float32), _without_collapsed(cell_of[faces]))
 
@@ -48,10 +48,10 @@ def weld(verts: np.ndarray, faces: np.ndarray, cell: float) -> Mesh:
 def _without_collapsed(faces: np.ndarray) -> np.ndarray:
     """Without faces that name a vertex twice, and each set of vertices once."""
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
-    return faces[equal_rows(np.sort(faces, axis=1))[1]]
+    return faces[_equal_rows(np.sort(faces, axis=1))[1]]
 
 
-def equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _equal_rows(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of rows [N, K]: [N] the group of equal rows that each is in, and [G] the first row of each group."""
     order = np.lexsort(rows.T)                # a third of the time of np.unique(axis=0)
     ordered = rows[order]
@@ -73,7 +73,7 @@ def merge_on_grid(verts: np.ndarray, faces: np.ndarray, max_triangles: int) -> M
     extent = float((verts.max(0) - low).max()) or 1.0
     cells = 2.0 * max_triangles ** 0.5 + 2.0
     while True:
-        cell_of, first = equal_rows(np.floor((verts - low) * (cells / extent)).astype(np.int64))
+        cell_of, first = _equal_rows(np.floor((verts - low) * (cells / extent)).astype(np.int64))
         merged = _without_collapsed(cell_of[faces])
         if len(merged) <= max_triangles:
             return used(verts[first], merged.astype(np.int32))

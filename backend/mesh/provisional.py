@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from milo.backend.gaussians.pivot_choice import PIVOTS
+from milo.backend.rendering.frustum import pixels_of
 from milo.backend.rendering.scale import SceneScale
 from milo.backend.rendering.splats import Splats
 
@@ -42,21 +43,18 @@ def provisional_mesh(splats: Splats, views: Sequence, scale: SceneScale, max_poi
         means, scales, quats = means[chosen], scales[chosen], quats[chosen]
     pivots = gaussian_pivots(means, scales, quats, share)
     hidden = torch.zeros(len(pivots.points), dtype=torch.bool, device=pivots.points.device)
-    depths = _noting(hidden, pivots.points, views, median_depths(splats, views, scale))
+    depths = _noting(hidden, pivots.points, views, median_depths(splats, views, scale), scale.mesh_near)
     sdf = fused_sdf(pivots.points, views, depths, scale, carve)
     sdf = torch.where(hidden | (sdf > -1), sdf, 1.0)
     surface = extract_surface(pivots, sdf, triangulate(pivots.points))
     return surface.verts, surface.faces
 
 
-def _noting(hidden: Tensor, points: Tensor, views: Sequence, depths: Iterable[Tensor]) -> Iterator[Tensor]:
+def _noting(hidden: Tensor, points: Tensor, views: Sequence, depths: Iterable[Tensor],
+            near: float) -> Iterator[Tensor]:
     """The depth map [H, W] of each view, and in hidden [P] which points one of them has lain before."""
     for view, depth in zip(views, depths):
-        camera = view.camera
-        x, y, z = (points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).unbind(-1)
-        u, v = camera.K[0, 0] * x / z + camera.K[0, 2], camera.K[1, 1] * y / z + camera.K[1, 2]
-        inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height) & (z > 0)
-        pixel = torch.where(inside, v.long() * camera.width + u.long(), 0)
-        before = depth.reshape(-1)[pixel]
+        inside, row, column, z = pixels_of(points, view.camera, near)
+        before = depth[row, column]
         hidden |= inside & (before > 0) & (before < z)
         yield depth

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which faces of a mesh a camera can see at all, as the reference decides it (spec training.md 5.5)."""
+"""What a camera can see at all: points, and faces as the reference decides it (spec training.md 5.5)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,26 @@ import torch
 from torch import Tensor
 
 from .scale import SceneScale
+
+
+def pixels_of(points: Tensor, camera, near: float) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Where points lie in a picture.
+
+    Args:
+        points: [P, 3] world units; camera: anything with viewmat [4, 4], K [3, 3] and size (height, width).
+        near: z depth up to which a point does not count, world units.
+
+    Returns:
+        inside [P] bool: it lies in the picture; row, column [P] int64 of its pixel, or of one at the border;
+        z depth [P].
+    """
+    x, y, z = (points @ camera.viewmat[:3, :3].T + camera.viewmat[:3, 3]).unbind(1)
+    (fx, _, cx), (_, fy, cy), _ = camera.K.unbind(0)
+    safe = z.clamp_min(near)
+    column, row = (fx * x / safe + cx).floor(), (fy * y / safe + cy).floor()
+    height, width = camera.size
+    inside = (z > near) & (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    return inside, row.clamp(0, height - 1).long(), column.clamp(0, width - 1).long(), z
 
 
 @torch.no_grad()

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -63,7 +64,7 @@ class CheckpointWriter:
             TrainingError: as `save_checkpoint`, of the one before.
         """
         self.wait()
-        self._writing = self._thread.submit(save_checkpoint, self.folder, _copied(state), self.keep)
+        self._writing = self._thread.submit(save_checkpoint, self.folder, _mapped(state, _copied), self.keep)
         self.taken_at = state["iteration"]
 
     def check(self) -> None:
@@ -85,31 +86,30 @@ class CheckpointWriter:
         self._thread.shutdown()
 
 
-def _copied(state: Any) -> Any:
-    """Plain containers with copies of their tensors on the CPU: the next iteration changes the originals.
+def _copied(tensor: Tensor) -> Tensor:
+    """A copy on the CPU: the next iteration changes the original.
 
     From a GPU into pinned memory, if there is any, which torch keeps for the next time: then it is four times faster.
     """
-    if isinstance(state, Tensor):
-        copy = None
-        with suppress(RuntimeError):
-            copy = torch.empty(state.shape, dtype=state.dtype, pin_memory=state.is_cuda)
-        return (torch.empty(state.shape, dtype=state.dtype) if copy is None else copy).copy_(state.detach())
-    if isinstance(state, dict):
-        return {key: _copied(value) for key, value in state.items()}
-    if isinstance(state, list | tuple):
-        return type(state)(_copied(value) for value in state)
-    return state
+    copy = None
+    with suppress(RuntimeError):
+        copy = torch.empty(tensor.shape, dtype=tensor.dtype, pin_memory=tensor.is_cuda)
+    return (torch.empty(tensor.shape, dtype=tensor.dtype) if copy is None else copy).copy_(tensor.detach())
 
 
 def on_device(state: Any, device: torch.device) -> Any:
     """Plain containers with their tensors on `device`: a run may go on where it did not begin."""
+    return _mapped(state, lambda tensor: tensor.to(device))
+
+
+def _mapped(state: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Plain containers with each tensor changed."""
     if isinstance(state, Tensor):
-        return state.to(device)
+        return change(state)
     if isinstance(state, dict):
-        return {key: on_device(value, device) for key, value in state.items()}
+        return {key: _mapped(value, change) for key, value in state.items()}
     if isinstance(state, list | tuple):
-        return type(state)(on_device(value, device) for value in state)
+        return type(state)(_mapped(value, change) for value in state)
     return state
 
 

@@ -9,7 +9,7 @@ import time
 import pytest
 from fake_runner import sheet
 
-from milo.backend.service import worker
+from milo.backend.service import reporter as module
 from milo.backend.service.snapshots import read_snapshot, sequence
 from milo.backend.training.events import Snapshot
 
@@ -21,8 +21,8 @@ TRIANGLES = 201_000
 def reporter(tmp_path, monkeypatch):
     """One whose levels of detail are in the making until there is a file `go`, and then fail."""
     held = [sys.executable, "-c", HOLD + "sys.exit(1)", str(tmp_path / "go")]
-    monkeypatch.setattr(worker, "command", lambda folder, triangles: held)
-    made = worker.Reporter(tmp_path, io.BytesIO(), interval_s=0.0)
+    monkeypatch.setattr(module, "command", lambda folder, triangles: held)
+    made = module.Reporter(tmp_path, io.BytesIO(), interval_s=0.0)
     yield made
     made.end()
 
@@ -32,14 +32,14 @@ def live(iteration: int, triangles: int = TRIANGLES) -> Snapshot:
 
 
 def test_a_mesh_appears_when_its_level_of_detail_is_there(tmp_path):
-    reporter = worker.Reporter(tmp_path, io.BytesIO(), interval_s=0.0)
+    reporter = module.Reporter(tmp_path, io.BytesIO(), interval_s=0.0)
     reporter.snapshot(live(1))
     assert sequence(reporter.snapshots) == []
     end = time.monotonic() + 60
     while reporter.making and time.monotonic() < end:
         time.sleep(0.01)
         reporter.show()
-    assert len(read_snapshot(reporter.snapshots, 1, worker.LIVE_TRIANGLES).mesh.faces) <= worker.LIVE_TRIANGLES
+    assert len(read_snapshot(reporter.snapshots, 1, module.LIVE_TRIANGLES).mesh.faces) <= module.LIVE_TRIANGLES
     assert reporter.pipe.getvalue().count(b"snapshot") == 1
 
 
@@ -51,7 +51,7 @@ def test_the_newest_waits_meanwhile(reporter, tmp_path):
     (tmp_path / "go").touch()
     reporter.show(wait=True)
     assert b'"seq": 1' in reporter.pipe.getvalue(), "shown, for all that its level of detail failed"
-    assert read_snapshot(reporter.snapshots, 1, worker.LIVE_TRIANGLES) is None, "the server will make it"
+    assert read_snapshot(reporter.snapshots, 1, module.LIVE_TRIANGLES) is None, "the server will make it"
     reporter.show(wait=True)
     assert [read_snapshot(reporter.snapshots, seq, 0).iteration for seq in sequence(reporter.snapshots)] == [1, 3]
     reporter.snapshot(live(4, 50))
@@ -72,7 +72,7 @@ def test_what_cannot_be_shown_holds_nothing_up(reporter, tmp_path, monkeypatch):
     reporter.snapshot(live(1))
     reporter.snapshot(live(2))
     with monkeypatch.context() as full:
-        full.setattr(worker, "publish_snapshot", refuse)
+        full.setattr(module, "publish_snapshot", refuse)
         (tmp_path / "go").touch()
         reporter.show(wait=True)
         reporter.show(wait=True)
